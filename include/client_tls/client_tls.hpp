@@ -1,0 +1,216 @@
+// The facade: what a proxy asks, forbids and learns about the client certificate of one connection.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstddef>
+#include <new>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "client_tls/client_verify.hpp"
+#include "client_tls/log_entry.hpp"
+#include "client_tls/phase.hpp"
+#include "client_tls/phase_context.hpp"
+#include "client_tls/result.hpp"
+
+namespace client_tls {
+
+// What a client may send and a session may carry. The defaults are for certificates as they are in use.
+struct Limits {
+  // The longest Certificate message of the client, in bytes: 1 to max_limit_bytes. Longer: alert illegal_parameter,
+  // before anything is decoded (SSL_set_max_cert_list).
+  std::size_t max_chain_bytes = std::size_t{32} * 1024;
+  // The most certificates the client may send, the leaf included: 1 to 100. More: alert unknown_ca.
+  std::size_t max_chain_certificates = 10;
+  // The most bytes of intermediate certificates that a session may carry, 3 bytes for each certificate included: 0 to
+  // max_limit_bytes. They lengthen every ticket. A chain over it makes its session not resumable, never shorter.
+  std::size_t max_carried_bytes = 2048;
+
+  static constexpr std::size_t max_limit_bytes = 60'000;
+};
+
+// The longest scope that bind_session takes, in bytes.
+inline constexpr std::size_t max_scope_size = 4096;
+
+// The operations on one connection, each allowed in the phases that phase_table (phase.hpp) lists. Two pointers: make
+// one wherever it is needed. It borrows both; what belongs to the connection hangs on the SSL and is freed with it.
+//
+// All operations:
+// - Phases: a wrong phase is Errc::wrong_phase, and nothing is done.
+// - Errors: no_tls for a null SSL*; unsupported for a client-side SSL, DTLS and QUIC; out_of_memory. An error changes
+//   no state, with one exception that errs on the safe side: a connection whose request failed half-way is not
+//   resumable.
+// - Thread: the one that drives the SSL, unless an operation says otherwise.
+// - They never throw, except set_client_verify(std::string_view). A library built with -fno-exceptions cannot report
+//   that a std::string found no memory: there, log_entry and ClientVerify::parse end the program.
+// - OpenSSL's error queue is afterwards as it was before.
+class ClientTls {
+ public:
+  ClientTls(SSL* ssl, PhaseContext& context) noexcept : ssl_(ssl), context_(&context) {}
+  ClientTls(SSL*, PhaseContext&&) = delete;        // a context outlives its facade,
+  ClientTls(SSL*, const PhaseContext&&) = delete;  // so a temporary is not accepted
+
+  // Ties the connection to a scope of 1 to 4096 bytes: it resumes only sessions that were made in the same scope, and
+  // its own session is resumed only there. Anything else is a full handshake. The scope names everything that decides
+  // who may resume: usually the server name and what is asked of clients there. It also forgets what an earlier
+  // connection left on this SSL (SSL_clear).
+  //
+  // On a bound connection a session carries the client's chain and ends when the first certificate of the chain does;
+  // post-handshake authentication ends its resumability.
+  //
+  // Does not authenticate anyone, and does not help where another connection of the same SSL_CTX is left unbound:
+  // see docs/design.md, "Who must bind".
+  //
+  // Phases: client_hello, from SSL_CTX_set_client_hello_cb's callback, again on each call of it.
+  // Errors: invalid_argument (scope); too_early, too_late or handshake_over outside that callback: later, OpenSSL would
+  // ignore it without a word; openssl.
+  // OpenSSL: SSL_set_session_id_context with a digest of the scope (SHA-256, from the default library context),
+  // SSL_set_info_callback (a callback that was there is called on), SSL_set_generate_session_id (replaces the host's).
+  [[nodiscard]] Result<void> bind_session(std::string_view scope) const noexcept;
+
+  // Asks the client for its certificate in this handshake, without requiring one: the handshake completes without a
+  // certificate, and with one that does not verify. It is verified against the SSL's own verify store; log_entry says
+  // with what result. On a connection that is not bound, this also disables session reuse.
+  //
+  // Hints are CA certificates whose subject names are sent to the client, each once, in place of the host's client CA
+  // list; none leaves that list as it is. Hints are not trust. They are copied.
+  //
+  // Does not change who is trusted, and holds for this handshake alone: afterwards the host's own verify mode and
+  // callback hold again. SSL_CTX_set_cert_verify_callback bypasses the verification this relies on: such a connection
+  // is logged as FAILED and is not resumable.
+  //
+  // Phases: certificate, from SSL_CTX_set_cert_cb's callback. Repeating it replaces the former request.
+  // Errors: invalid_argument (a null or nameless hint, names of more than 64,000 bytes together, a limit out of its
+  // range); too_early; too_late, on a resumed session; handshake_over; openssl.
+  // OpenSSL: SSL_set_verify, SSL_set_client_CA_list (RFC 8446, sections 4.2.4 and 4.3.2; RFC 5246, section 7.4.4),
+  // SSL_set_max_cert_list, SSL_SESSION_set1_id_context.
+  [[nodiscard]] Result<void> request_client_certificate(std::span<X509* const> hints = {},
+                                                        const Limits& limits = {}) const noexcept;
+
+  // Makes this connection's session impossible to resume: no NewSessionTicket, an empty session id in a TLS 1.2
+  // ServerHello, no entry in OpenSSL's cache, no call of the host's new-session callback. Should a ticket come about
+  // all the same (SSL_new_session_ticket, post-handshake authentication), nothing resumes from it.
+  //
+  // Does not keep this connection from having been resumed: the certificate phase comes only on full handshakes. To
+  // accept no session at all, bind the connection to a scope that no other has.
+  //
+  // Phases: certificate. Repeating it changes nothing.
+  // Errors: too_early; too_late, on a resumed session; handshake_over; openssl.
+  // OpenSSL: SSL_set_num_tickets, SSL_set_not_resumable_session_callback (replaces the host's), SSL_SESSION_set1_id,
+  // SSL_SESSION_set1_id_context.
+  [[nodiscard]] Result<void> disable_session_reuse() const noexcept;
+
+  // The certificates the client sent, in PEM, leaf first, then the others in the client's order; empty where the client
+  // presented none. On a resumed connection it is the same bytes as on the one where the client proved itself, or
+  // chain_not_carried: never empty, never shorter. It is what the client sent, whether it verified or not.
+  //
+  // Phases: preread and every request phase. Errors: too_early before the handshake is complete, so also while early
+  // data is read; chain_not_carried; openssl.
+  // Lifetime: the text belongs to the connection, until SSL_free, SSL_clear with a new bind_session, or a change of the
+  // client's certificate (post-handshake authentication).
+  // Thread: the first call with the one that drives the SSL; later calls with any, while no handshake runs.
+  // OpenSSL: SSL_get0_peer_certificate, SSL_get_peer_cert_chain, SSL_SESSION_get0_ticket_appdata; RFC 7468.
+  [[nodiscard]] Result<std::optional<std::string_view>> get_full_client_certificate_chain() const noexcept;
+
+#if defined(__cpp_exceptions)
+  // Overrides what this request's log says of the client: "SUCCESS", "NONE" or "FAILED:<reason>"; see
+  // ClientVerify::parse. It is kept in the context and touches the log alone: no header, no verdict, not who may
+  // resume. It never looks at the SSL.
+  //
+  // Throws std::invalid_argument for a bad value, PhaseError for a wrong phase, std::bad_alloc; the former value stays.
+  void set_client_verify(std::string_view value) const {
+    if (!allowed(Operation::set_client_verify, context_->phase())) {
+      throw PhaseError(wrong_phase(Operation::set_client_verify, context_->phase()));
+    }
+    auto parsed = ClientVerify::parse(value);
+    if (!parsed && parsed.error().code == Errc::out_of_memory) throw std::bad_alloc();
+    if (!parsed) throw std::invalid_argument(std::string(parsed.error().message));
+    context_->client_verify_ = std::move(*parsed);
+  }
+#endif
+
+  // The same for callers inside C frames, or built without exceptions. The only error is wrong_phase.
+  [[nodiscard]] Result<void> set_client_verify(ClientVerify value) const noexcept;
+
+  // Kong's request.tls. client_verify is the context's override; without one, what nginx's $ssl_client_verify would
+  // say: NONE without a certificate, SUCCESS, or FAILED: and OpenSSL's text for the last verification error. A
+  // certificate that came with a resumed session is SUCCESS only if that session was bound and its chain is whole.
+  //
+  // Phases: log. Errors: too_early before the handshake is complete.
+  // OpenSSL: SSL_get_version, SSL_get_cipher_name, SSL_get_verify_result.
+  [[nodiscard]] Result<LogEntry> log_entry() const noexcept;
+
+  // The same operations with the phase known to the compiler: an operation that the phase does not allow does not
+  // compile, and the message names both (AllowedInPhase).
+  template <Phase P>
+  class In;
+
+ private:
+  SSL* ssl_;
+  PhaseContext* context_;
+};
+
+// ClientTls::In<Phase::certificate>{ssl, context} enters the phase and has its operations. Should the context be moved
+// on afterwards, the run-time check still holds.
+template <Phase P>
+class ClientTls::In {
+ public:
+  In(SSL* ssl, PhaseContext& context) noexcept : tls_(ssl, context) { context.enter(P); }
+  In(SSL*, PhaseContext&&) = delete;
+  In(SSL*, const PhaseContext&&) = delete;
+
+  [[nodiscard]] Result<void> bind_session(std::string_view scope) const noexcept
+    requires AllowedInPhase<Operation::bind_session, P>
+  {
+    return tls_.bind_session(scope);
+  }
+
+  [[nodiscard]] Result<void> request_client_certificate(std::span<X509* const> hints = {},
+                                                        const Limits& limits = {}) const noexcept
+    requires AllowedInPhase<Operation::request_client_certificate, P>
+  {
+    return tls_.request_client_certificate(hints, limits);
+  }
+
+  [[nodiscard]] Result<void> disable_session_reuse() const noexcept
+    requires AllowedInPhase<Operation::disable_session_reuse, P>
+  {
+    return tls_.disable_session_reuse();
+  }
+
+  [[nodiscard]] Result<std::optional<std::string_view>> get_full_client_certificate_chain() const noexcept
+    requires AllowedInPhase<Operation::get_full_client_certificate_chain, P>
+  {
+    return tls_.get_full_client_certificate_chain();
+  }
+
+#if defined(__cpp_exceptions)
+  void set_client_verify(std::string_view value) const
+    requires AllowedInPhase<Operation::set_client_verify, P>
+  {
+    tls_.set_client_verify(value);
+  }
+#endif
+
+  [[nodiscard]] Result<void> set_client_verify(ClientVerify value) const noexcept
+    requires AllowedInPhase<Operation::set_client_verify, P>
+  {
+    return tls_.set_client_verify(std::move(value));
+  }
+
+  [[nodiscard]] Result<LogEntry> log_entry() const noexcept
+    requires AllowedInPhase<Operation::log_entry, P>
+  {
+    return tls_.log_entry();
+  }
+
+ private:
+  ClientTls tls_;
+};
+
+}  // namespace client_tls

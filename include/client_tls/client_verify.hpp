@@ -1,0 +1,38 @@
+// What the log may say of a client's certificate: "NONE", "SUCCESS" or "FAILED:<reason>".
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "client_tls/result.hpp"
+
+namespace client_tls {
+
+// A checked value for set_client_verify. It owns its text; a copy may allocate and, where exceptions are enabled, throw
+// std::bad_alloc, a move does neither.
+class ClientVerify {
+ public:
+  // The longest reason, in bytes.
+  static constexpr std::size_t max_reason_size = 256;
+
+  // Accepts exactly "SUCCESS", "NONE" and "FAILED:<reason>" with a reason of 1 to max_reason_size bytes of printable
+  // ASCII (0x20 to 0x7E): the value goes into logs, and may neither end a line nor colour a terminal. Case counts, and
+  // nothing is trimmed.
+  //
+  // Any phase, any thread. Errors: invalid_argument, with a message that says which rule was broken; out_of_memory.
+  [[nodiscard]] static Result<ClientVerify> parse(std::string_view value) noexcept;
+
+  // The value as it was parsed.
+  [[nodiscard]] std::string_view text() const noexcept { return text_; }
+
+  friend bool operator==(const ClientVerify&, const ClientVerify&) = default;
+
+ private:
+  explicit ClientVerify(std::string text) noexcept : text_(std::move(text)) {}
+
+  std::string text_;
+};
+
+}  // namespace client_tls

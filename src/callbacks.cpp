@@ -1,0 +1,170 @@
+#include "callbacks.hpp"
+
+#include <openssl/rand.h>
+#include <openssl/x509_vfy.h>
+
+#include <exception>
+#include <optional>
+
+#include "client_tls/hooks.hpp"
+#include "connection.hpp"
+#include "error_queue.hpp"
+#include "session_binding.hpp"
+
+namespace client_tls {
+namespace {
+
+constexpr int proceed_with_handshake = 1;
+constexpr int end_handshake = 0;
+constexpr int suspend_handshake = -1;
+
+// OpenSSL calls the SSL's own info callback, or else the SSL_CTX's. Ours stands in the first place for a while.
+InfoCallback host_info_callback(const SSL* ssl, const Connection* connection) noexcept {
+  if (connection != nullptr && connection->host.info && *connection->host.info != nullptr) {
+    return *connection->host.info;
+  }
+  return SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
+}
+
+void report(const Hooks& hooks, SSL* ssl, Phase phase, std::string_view message) noexcept {
+  if (!hooks.error) return;
+#if defined(__cpp_exceptions)
+  try {
+    hooks.error({.ssl = ssl, .phase = phase, .message = message});
+  } catch (...) {  // a sink that fails has nobody left to be told
+  }
+#else
+  hooks.error({.ssl = ssl, .phase = phase, .message = message});
+#endif
+}
+
+using Handler = std::function<Decision(Handshake&)>;
+
+// The handler's decision; nothing, if it threw, which has then been reported.
+std::optional<Decision> decide(const Handler& handler, Handshake& handshake, const Hooks& hooks) noexcept {
+  if (!handler) return Decision::proceed;
+#if defined(__cpp_exceptions)
+  try {
+    return handler(handshake);
+  } catch (const std::exception& error) {
+    report(hooks, handshake.ssl(), handshake.phase(), error.what());
+  } catch (...) {
+    report(hooks, handshake.ssl(), handshake.phase(), "the handler threw something that is not a std::exception");
+  }
+  return std::nullopt;
+#else
+  return handler(handshake);
+#endif
+}
+
+int alert_for(const Error& error) noexcept {
+  switch (error.code) {
+    case Errc::malformed:
+      return SSL_AD_DECODE_ERROR;
+    case Errc::invalid_argument:
+      return SSL_AD_UNRECOGNIZED_NAME;
+    default:
+      return SSL_AD_INTERNAL_ERROR;
+  }
+}
+
+// The default scope: the server name, in a form that is not empty where there is none.
+Result<void> bind_to_server_name(SSL* ssl, Connection& connection) noexcept {
+  static constexpr std::string_view prefix = "server_name:";
+  const std::string_view name = connection.server_name.view();
+  std::array<char, prefix.size() + ServerName::max_size> scope;
+  const auto end = std::ranges::copy(name, std::ranges::copy(prefix, scope.begin()).out).out;
+  return bind(ssl, connection, {scope.begin(), end});
+}
+
+// What is done before the client_hello handler is called.
+Result<Connection*> begin_client_hello(SSL* ssl) noexcept {
+  const ErrorQueueMark mark;
+  const auto name = ServerName::from_client_hello(ssl);
+  if (!name) return std::unexpected(name.error());
+  Connection* connection = make_connection(ssl);
+  if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  connection->server_name = *name;
+  // Bound at once, so that whatever the handler does the connection has no other client's scope.
+  if (auto bound = bind_to_server_name(ssl, *connection); !bound) return std::unexpected(bound.error());
+  return connection;
+}
+
+}  // namespace
+
+void on_info(const SSL* ssl, int where, int value) noexcept {
+  const InfoCallback host = host_info_callback(ssl, find_connection(ssl));
+  if (Connection* connection = current_connection(ssl)) {
+    const ErrorQueueMark mark;
+    auto* mutable_ssl = const_cast<SSL*>(ssl);
+    if (!connection->settled && client_finished(ssl)) settle(mutable_ssl, *connection);
+    if (where == SSL_CB_HANDSHAKE_DONE) {
+      connection->handshake_done = true;
+      restore_host_settings(mutable_ssl, *connection);
+    }
+  }
+  if (host != nullptr) host(ssl, where, value);
+}
+
+int on_generate_session_id(SSL* ssl, unsigned char* id, unsigned int* size) noexcept {
+  const Connection* connection = current_connection(ssl);
+  // In TLS 1.3 it is called for each ticket, in TLS 1.2 at the beginning of a full handshake.
+  if (connection != nullptr && SSL_version(ssl) == TLS1_3_VERSION) prepare_ticket(ssl, *connection);
+  return RAND_bytes(id, static_cast<int>(*size));
+}
+
+int on_verify(int preverified, X509_STORE_CTX* store) noexcept {
+  const auto* ssl = static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  Connection* connection = ssl != nullptr ? find_connection(ssl) : nullptr;
+  const bool asked_now = connection != nullptr && connection == current_connection(ssl) && connection->host.verify;
+  if (!asked_now || client_finished(ssl)) {  // not the handshake in which we asked: the host's own rules hold
+    const SSL_verify_cb host = connection != nullptr ? connection->host.verify_callback : nullptr;
+    return host != nullptr ? host(preverified, store) : preverified;
+  }
+  const int sent = sk_X509_num(X509_STORE_CTX_get0_untrusted(store));
+  if (sent > 0 && static_cast<std::size_t>(sent) > connection->limits.max_chain_certificates) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_CHAIN_TOO_LONG);
+    return end_handshake;
+  }
+  connection->verified = true;
+  return proceed_with_handshake;
+}
+
+int on_not_resumable(SSL* ssl, int /*is_forward_secure*/) noexcept {
+  const Connection* connection = current_connection(ssl);
+  return connection != nullptr && connection->reuse_disabled ? 1 : 0;
+}
+
+int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
+  const Hooks& hooks = *static_cast<const Hooks*>(argument);
+  const auto connection = begin_client_hello(ssl);
+  if (!connection) {
+    report(hooks, ssl, Phase::client_hello, connection.error().message);
+    *alert = alert_for(connection.error());
+    return SSL_CLIENT_HELLO_ERROR;
+  }
+  PhaseContext context{Phase::client_hello};
+  Handshake handshake{ssl, context, (*connection)->server_name.view()};
+  const auto decision = decide(hooks.client_hello, handshake, hooks);
+  if (decision == Decision::proceed) return SSL_CLIENT_HELLO_SUCCESS;
+  if (decision == Decision::suspend) return SSL_CLIENT_HELLO_RETRY;
+  *alert = decision ? SSL_AD_ACCESS_DENIED : SSL_AD_INTERNAL_ERROR;
+  return SSL_CLIENT_HELLO_ERROR;
+}
+
+int on_certificate(SSL* ssl, void* argument) noexcept {
+  if (SSL_is_server(ssl) != 1) return proceed_with_handshake;  // a client that shares the SSL_CTX
+  const Hooks& hooks = *static_cast<const Hooks*>(argument);
+  const Connection* connection = current_connection(ssl);
+  if (connection == nullptr || !connection->bound) {
+    report(hooks, ssl, Phase::certificate, "the connection's ClientHello did not pass an SSL_CTX with these hooks");
+    return end_handshake;
+  }
+  PhaseContext context{Phase::certificate};
+  Handshake handshake{ssl, context, connection->server_name.view()};
+  const auto decision = decide(hooks.certificate, handshake, hooks);
+  if (decision == Decision::suspend) return suspend_handshake;
+  return decision == Decision::proceed ? proceed_with_handshake : end_handshake;
+}
+
+}  // namespace client_tls

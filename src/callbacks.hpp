@@ -1,0 +1,22 @@
+// The functions that OpenSSL calls. None lets an exception out, and none leaves anything on the error queue.
+#pragma once
+
+#include <openssl/ssl.h>
+
+namespace client_tls {
+
+// Per connection, from bind_session.
+void on_info(const SSL* ssl, int where, int value) noexcept;
+int on_generate_session_id(SSL* ssl, unsigned char* id, unsigned int* size) noexcept;
+
+// Per connection, from request_client_certificate.
+int on_verify(int preverified, X509_STORE_CTX* store) noexcept;
+
+// Per connection, from disable_session_reuse.
+int on_not_resumable(SSL* ssl, int is_forward_secure) noexcept;
+
+// Per SSL_CTX, from install; the argument is the installed Hooks.
+int on_client_hello(SSL* ssl, int* alert, void* hooks) noexcept;
+int on_certificate(SSL* ssl, void* hooks) noexcept;
+
+}  // namespace client_tls

@@ -1,0 +1,91 @@
+// What the library keeps for one connection, in an ex_data slot of its SSL, and the registration of the slots.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "client_tls/client_tls.hpp"
+#include "client_tls/openssl_ptr.hpp"
+#include "client_tls/server_name.hpp"
+#include "pem.hpp"
+
+namespace client_tls {
+
+using InfoCallback = void (*)(const SSL*, int, int);
+
+// Settings of the host's on this SSL that a handshake of ours has replaced, to be put back.
+struct HostSettings {
+  struct Verify {
+    int mode;
+    SSL_verify_cb callback;
+  };
+  std::optional<Verify> verify;
+  std::optional<long> max_cert_list;
+  std::optional<std::size_t> num_tickets;
+  std::optional<InfoCallback> info;
+  SSL_verify_cb verify_callback = nullptr;  // called on from ours, which SSL_set_verify cannot take away
+  bool client_ca_list_replaced = false;
+};
+
+struct Connection {
+  // Whose handshake this is about: an SSL can be used again (SSL_clear), and nothing here may outlive its client.
+  std::array<unsigned char, SSL3_RANDOM_SIZE> client_random{};
+
+  // From bind_session and the certificate phase.
+  std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> session_id_context{};
+  bool bound = false;
+  bool asked = false;           // request_client_certificate was called in this handshake
+  bool reuse_disabled = false;  // disable_session_reuse was
+  bool verified = false;        // the verification that request_client_certificate relies on took place
+  Limits limits;
+
+  // From the end of the handshake (session_binding.hpp). `leaf` is the certificate that the client had then.
+  bool settled = false;
+  bool carried = false;  // the session carries the whole chain of `leaf`
+  bool handshake_done = false;
+  X509Ptr leaf;
+  std::int64_t not_after = std::numeric_limits<std::int64_t>::max();  // seconds since the epoch
+
+  // The chain as it was asked for last, and whose it is.
+  Pem pem;
+  X509Ptr pem_leaf;
+
+  ServerName server_name;  // under install
+  HostSettings host;
+};
+
+// The record on this SSL, whichever handshake it is about; null where there is none.
+[[nodiscard]] Connection* find_connection(const SSL* ssl) noexcept;
+
+// The same, made if there is none; null when memory has run out.
+[[nodiscard]] Connection* make_connection(SSL* ssl) noexcept;
+
+// The record of this handshake, once its ClientHello has been processed; null where there is none.
+[[nodiscard]] Connection* current_connection(const SSL* ssl) noexcept;
+
+// The same, made if there is none; null when memory has run out.
+[[nodiscard]] Connection* make_current_connection(SSL* ssl) noexcept;
+
+// The SSL_CTX slot, registered by the first call; negative when memory has run out. What is stored there is freed with
+// `release`.
+using Release = void (*)(void*);
+[[nodiscard]] int ssl_ctx_index(Release release) noexcept;
+
+// Whether the client's Finished has arrived: the first handshake is complete, but for what the server still sends.
+// (RFC 8446, section 4.4.4; it stays so during post-handshake authentication and renegotiation.)
+[[nodiscard]] bool client_finished(const SSL* ssl) noexcept;
+
+// Has OpenSSL tell us of the handshake's progress (on_info), until it is done.
+void watch(SSL* ssl, Connection& connection) noexcept;
+
+// Puts back what a handshake replaced and must not outlive it; ticket count and CA list stay until `reset`.
+void restore_host_settings(SSL* ssl, Connection& connection) noexcept;
+
+// Forgets everything about an earlier handshake on this SSL. The server name stays.
+void reset(SSL* ssl, Connection& connection) noexcept;
+
+}  // namespace client_tls

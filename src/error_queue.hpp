@@ -1,0 +1,31 @@
+// The thread's OpenSSL error queue belongs to the host: one entry of ours, left between its SSL_read and SSL_get_error,
+// would turn a WANT_READ into a fatal error.
+#pragma once
+
+#include <openssl/err.h>
+
+#include "client_tls/result.hpp"
+
+namespace client_tls {
+
+// Puts the queue back, at the end of its scope, to what it was at the beginning.
+class ErrorQueueMark {
+ public:
+  ErrorQueueMark() noexcept { ERR_set_mark(); }
+  ~ErrorQueueMark() { ERR_pop_to_mark(); }
+  ErrorQueueMark(const ErrorQueueMark&) = delete;
+  ErrorQueueMark& operator=(const ErrorQueueMark&) = delete;
+};
+
+[[nodiscard]] inline std::unexpected<Error> failure(Errc code, std::string_view message) noexcept {
+  return std::unexpected(Error{.code = code, .message = message});
+}
+
+// For an OpenSSL call that has just failed. Call it while the mark is alive.
+[[nodiscard]] inline std::unexpected<Error> openssl_failure(std::string_view message) noexcept {
+  const int reason = ERR_GET_REASON(ERR_peek_last_error());
+  const Errc code = reason == ERR_R_MALLOC_FAILURE ? Errc::out_of_memory : Errc::openssl;
+  return std::unexpected(Error{.code = code, .message = message, .openssl_reason = reason});
+}
+
+}  // namespace client_tls
