@@ -18,12 +18,15 @@ constexpr int proceed_with_handshake = 1;
 constexpr int end_handshake = 0;
 constexpr int suspend_handshake = -1;
 
-// OpenSSL calls the SSL's own info callback, or else the SSL_CTX's. Ours stands in the first place for a while.
-InfoCallback host_info_callback(const SSL* ssl, const Connection* connection) noexcept {
-  if (connection != nullptr && connection->host.info && *connection->host.info != nullptr) {
-    return *connection->host.info;
+// OpenSSL calls the SSL's own info callback, or else the SSL_CTX's. Ours stands in the first place for a while, and for
+// the rest of an SSL_do_handshake also when it no longer does.
+InfoCallback host_info_callback(const SSL* ssl) noexcept {
+  InfoCallback callback = SSL_get_info_callback(ssl);
+  if (callback == on_info) {
+    const Connection* connection = find_connection(ssl);
+    callback = connection != nullptr ? connection->host.info.value_or(nullptr) : nullptr;
   }
-  return SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
+  return callback != nullptr ? callback : SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
 }
 
 void report(const Hooks& hooks, SSL* ssl, Phase phase, std::string_view message) noexcept {
@@ -93,7 +96,7 @@ Result<Connection*> begin_client_hello(SSL* ssl) noexcept {
 }  // namespace
 
 void on_info(const SSL* ssl, int where, int value) noexcept {
-  const InfoCallback host = host_info_callback(ssl, find_connection(ssl));
+  const InfoCallback host = host_info_callback(ssl);
   if (Connection* connection = current_connection(ssl)) {
     const ErrorQueueMark mark;
     auto* mutable_ssl = const_cast<SSL*>(ssl);

@@ -29,6 +29,8 @@ struct Error {
   Errc code;
   std::string_view message;  // static, NUL-terminated, one line of printable ASCII
   int openssl_reason = 0;    // ERR_GET_REASON of OpenSSL's own error; 0 where there is none
+
+  friend bool operator==(const Error&, const Error&) = default;
 };
 
 template <class T>

@@ -1,0 +1,107 @@
+// What the documentation says twice is the same twice.
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "client_tls/hooks.hpp"
+#include "client_tls/openssl_ptr.hpp"
+#include "client_tls/phase.hpp"
+#include "support/catch.hpp"
+#include "support/text_file.hpp"
+
+namespace {
+
+using namespace client_tls;
+
+// The table as phase_table yields it, in Markdown.
+std::string table() {
+  std::string text = "| operation | phases |\n|---|---|\n";
+  for (const PhaseRule& rule : phase_table) {
+    std::string phases;
+    for (const auto& [phase, name] : all_phases) {
+      if (!rule.phases.contains(phase)) continue;
+      phases += phases.empty() ? "" : ", ";
+      phases += name;
+    }
+    text += "| `" + std::string(rule.name) + "` | " + phases + " |\n";
+  }
+  return text;
+}
+
+// The first table of a page: the run of lines that begin with a bar.
+std::string first_table(const std::string& page) {
+  const std::size_t begin = page.find("\n|") + 1;
+  std::size_t end = begin;
+  while (end < page.size() && page[end] == '|') end = page.find('\n', end) + 1;
+  return page.substr(begin, end - begin);
+}
+
+// What stands between two marks, the second of which begins a line.
+std::string between(const std::string& text, const std::string& begin, const std::string& end) {
+  const std::size_t from = text.find("\n" + begin + "\n");
+  REQUIRE(from != std::string::npos);
+  const std::size_t code = from + begin.size() + 2;
+  const std::size_t to = text.find("\n" + end + "\n", code);
+  REQUIRE(to != std::string::npos);
+  return text.substr(code, to + 1 - code);
+}
+
+std::string marked_part(const std::string& path) {
+  return between(test::read_text(path), "// [readme]", "// [/readme]");
+}
+
+std::size_t occurrences(const std::string& text, std::string_view part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++count;
+  return count;
+}
+
+// [readme]
+client_tls::Result<void> ask_on_one_name(SSL_CTX* ssl_ctx) {
+  client_tls::Hooks hooks;
+  hooks.certificate = [](client_tls::Handshake& handshake) {
+    if (handshake.server_name() != "admin.example.test") return client_tls::Decision::proceed;
+    const bool asked = handshake.tls().request_client_certificate().has_value();
+    return asked ? client_tls::Decision::proceed : client_tls::Decision::reject;
+  };
+  return client_tls::install(ssl_ctx, std::move(hooks));
+}
+// [/readme]
+
+}  // namespace
+
+TEST_CASE("docs: the tables of operations and phases are phase_table's") {
+  CHECK(first_table(test::read_text(SOURCE_DIR "/docs/phases.md")) == table());
+  CHECK(first_table(test::read_text(SOURCE_DIR "/README.md")) == table());
+}
+
+TEST_CASE("docs: each phase has a section, which names the operations allowed in it") {
+  std::string rest = test::read_text(SOURCE_DIR "/docs/phases.md");
+  CHECK(occurrences(rest, "\n## ") == all_phases.size());
+  for (const auto& [phase, phase_name] : all_phases) {  // in the order of the enumeration
+    const std::string heading = "\n## `" + std::string(phase_name) + "`\n";
+    CAPTURE(heading);
+    const std::size_t begin = rest.find(heading);
+    REQUIRE(begin != std::string::npos);
+    rest = rest.substr(begin + heading.size());
+    const std::string section = rest.substr(0, rest.find("\n## "));
+    for (const PhaseRule& rule : phase_table) {
+      CAPTURE(rule.name);
+      const bool named = section.find("**`" + std::string(rule.name) + "`**") != std::string::npos;
+      CHECK(named == rule.phases.contains(phase));
+    }
+  }
+}
+
+TEST_CASE("docs: the README's code is code that is compiled") {
+  const std::string readme = test::read_text(SOURCE_DIR "/README.md");
+  CHECK(occurrences(readme, "\n```cpp\n") == 2);
+  CHECK(between(readme, "```cpp", "```") == marked_part(SOURCE_DIR "/examples/minimal.cpp"));
+  const std::string rest = readme.substr(readme.find("\n## "));
+  CHECK(between(rest, "```cpp", "```") == marked_part(SOURCE_DIR "/tests/docs_test.cpp"));
+}
+
+TEST_CASE("docs: the README's hooks can be installed") {
+  const SslCtxPtr ssl_ctx{SSL_CTX_new(TLS_server_method())};
+  CHECK(ask_on_one_name(ssl_ctx.get()).has_value());
+}

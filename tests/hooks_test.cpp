@@ -1,0 +1,318 @@
+// install(): the hooks, their decisions and their failures.
+#include "client_tls/hooks.hpp"
+
+#include <stdexcept>
+
+#include "support/catch.hpp"
+#include "support/pair.hpp"
+
+using namespace test;
+using client_tls::Decision;
+using client_tls::Errc;
+using client_tls::Handshake;
+using client_tls::HookError;
+using client_tls::Hooks;
+using client_tls::install;
+using client_tls::Phase;
+
+namespace {
+
+ClientOptions offering(ClientOptions options, const client_tls::SslSessionPtr& session) {
+  options.session = session.get();
+  return options;
+}
+
+constexpr int internal_error = 80;
+constexpr int access_denied = 49;
+
+const std::array both_versions{Mechanism::ticket12, Mechanism::stateless13};
+
+}  // namespace
+
+TEST_CASE("hooks: by default a connection is bound to its server name and asks for nothing") {
+  for (const Mechanism mechanism : all_mechanisms) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      Server server{mechanism};
+      REQUIRE(install(server.ssl_ctx(), {}));
+      Pair first{server, client1("a.test")};
+      REQUIRE(first.done());
+      CHECK(first.seen().certificate_requests == 0);
+      Pair same{server, offering(client1("A.TEST"), first.session())};
+      // OpenSSL itself compares a TLS 1.3 session's name to the letter; on 1.2 it is up to the scope.
+      if (!is_tls13(mechanism)) CHECK(same.resumed());
+      Pair other{server, offering(client1("b.test"), first.session())};
+      REQUIRE(other.done());
+      CHECK_FALSE(other.resumed());
+      Pair none{server, offering(client1(""), first.session())};
+      REQUIRE(none.done());
+      CHECK_FALSE(none.resumed());
+      Pair none_again{server, offering(client1(""), none.session())};
+      CHECK(none_again.resumed());
+    }
+  }
+}
+
+TEST_CASE("hooks: both handlers know the ClientHello's name, and the facade is in their phase") {
+  for (const Mechanism mechanism : both_versions) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      Server server{mechanism};
+      std::vector<std::string> calls;
+      Hooks hooks;
+      hooks.client_hello = [&](Handshake& handshake) {
+        calls.push_back("client_hello " + std::string(handshake.server_name()));
+        CHECK(handshake.phase() == Phase::client_hello);
+        CHECK(handshake.tls().disable_session_reuse().error().code == Errc::wrong_phase);
+        return Decision::proceed;
+      };
+      hooks.certificate = [&](Handshake& handshake) {
+        calls.push_back("certificate " + std::string(handshake.server_name()));
+        CHECK(handshake.phase() == Phase::certificate);
+        CHECK(handshake.tls().bind_session("x").error().code == Errc::wrong_phase);
+        CHECK(handshake.tls().request_client_certificate());
+        return Decision::proceed;
+      };
+      REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+      Pair first{server, client1("Www.Example.TEST")};
+      CHECK(first.verify() == "SUCCESS");
+      CHECK(calls == std::vector<std::string>{"client_hello www.example.test", "certificate www.example.test"});
+      calls.clear();
+      Pair next{server, offering(client1("Www.Example.TEST"), first.session())};
+      REQUIRE(next.resumed());
+      CHECK(next.chain() == first.chain());
+      CHECK(calls == std::vector<std::string>{"client_hello www.example.test"});
+    }
+  }
+}
+
+TEST_CASE("hooks: a handler's own scope replaces the server name's") {
+  for (const Mechanism mechanism : all_mechanisms) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      Server server{mechanism};
+      std::string scope = "one";
+      Hooks hooks;
+      hooks.client_hello = [&](Handshake& handshake) {
+        return handshake.tls().bind_session(scope) ? Decision::proceed : Decision::reject;
+      };
+      hooks.certificate = [](Handshake& handshake) {
+        return handshake.tls().request_client_certificate() ? Decision::proceed : Decision::reject;
+      };
+      REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+      Pair first{server, client1()};
+      Pair same{server, offering(client1(), first.session())};
+      CHECK(same.resumed());
+      CHECK(same.chain() == first.chain());
+      scope = "two";
+      Pair other{server, offering(client1(), same.session())};
+      REQUIRE(other.done());
+      CHECK_FALSE(other.resumed());
+    }
+  }
+}
+
+TEST_CASE("hooks: a handler that rejects") {
+  for (const Mechanism mechanism : both_versions) {
+    for (const bool in_client_hello : {true, false}) {
+      DYNAMIC_SECTION(to_string(mechanism) << (in_client_hello ? ", client_hello" : ", certificate")) {
+        Server server{mechanism};
+        Hooks hooks;
+        (in_client_hello ? hooks.client_hello : hooks.certificate) = [](Handshake&) { return Decision::reject; };
+        hooks.error = [](const HookError&) { FAIL_CHECK("a decision is no error"); };
+        REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+        Pair pair{server, {}};
+        CHECK_FALSE(pair.done());
+        CHECK(pair.seen().alert == (in_client_hello ? access_denied : internal_error));
+      }
+    }
+  }
+}
+
+// P2
+TEST_CASE("hooks: what a handler throws is a rejected handshake and a report, and goes no further") {
+  for (const Mechanism mechanism : both_versions) {
+    for (const bool in_client_hello : {true, false}) {
+      for (const bool standard : {true, false}) {
+        DYNAMIC_SECTION(to_string(mechanism) << (in_client_hello ? ", client_hello" : ", certificate")
+                                             << (standard ? ", std::exception" : ", int")) {
+          Server server{mechanism};
+          bool throws = true;
+          std::vector<std::string> reports;
+          Hooks hooks;
+          (in_client_hello ? hooks.client_hello : hooks.certificate) = [&](Handshake&) -> Decision {
+            if (!throws) return Decision::proceed;
+            if (standard) throw std::runtime_error("no such policy");
+            throw 42;
+          };
+          hooks.error = [&](const HookError& error) {
+            CHECK(error.ssl != nullptr);
+            reports.push_back(std::string(to_string(error.phase)) + ": " + std::string(error.message));
+            throw std::runtime_error("the sink fails as well");
+          };
+          REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+          Pair pair{server, {}};
+          CHECK_FALSE(pair.done());
+          CHECK(pair.seen().alert == internal_error);
+          REQUIRE(reports.size() == 1);
+          CHECK(reports[0] ==
+                std::string(in_client_hello ? "client_hello: " : "certificate: ") +
+                    (standard ? "no such policy" : "the handler threw something that is not a std::exception"));
+          throws = false;
+          Pair next{server, {}};
+          CHECK(next.done());
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("hooks: a handshake is suspended and taken up again, in both phases") {
+  for (const Mechanism mechanism : all_mechanisms) {
+    for (const bool retry : {false, true}) {
+      if (retry && !is_tls13(mechanism)) continue;
+      DYNAMIC_SECTION(to_string(mechanism) << (retry ? ", after a HelloRetryRequest" : "")) {
+        Server server{mechanism};
+        int hello_answers = 0;
+        int certificate_answers = 0;
+        Hooks hooks;
+        hooks.client_hello = [&](Handshake&) { return hello_answers > 0 ? Decision::proceed : Decision::suspend; };
+        hooks.certificate = [&](Handshake& handshake) {
+          if (certificate_answers == 0) return Decision::suspend;
+          return handshake.tls().request_client_certificate() ? Decision::proceed : Decision::reject;
+        };
+        REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+        ClientOptions options = client1();
+        if (retry) {
+          SSL_CTX_set1_groups_list(server.ssl_ctx(), "P-384");
+          options.adjust = [](SSL* ssl) { SSL_set1_groups_list(ssl, "P-256:P-384"); };
+        }
+        Pair first{server, options};
+        CHECK_FALSE(first.done());
+        CHECK(first.server_error() == SSL_ERROR_WANT_CLIENT_HELLO_CB);
+        CHECK_FALSE(first.run());  // asked again, and still no answer
+        hello_answers = 1;
+        CHECK_FALSE(first.run());
+        CHECK(first.server_error() == SSL_ERROR_WANT_X509_LOOKUP);
+        CHECK_FALSE(first.run());
+        certificate_answers = 1;
+        REQUIRE(first.run());
+        CHECK(first.verify() == "SUCCESS");
+        CHECK(first.seen().certificate_requests == 1);
+        hello_answers = 0;
+        Pair next{server, offering(options, first.session())};
+        CHECK(next.server_error() == SSL_ERROR_WANT_CLIENT_HELLO_CB);
+        hello_answers = 1;
+        REQUIRE(next.run());
+        CHECK(next.resumed());
+        CHECK(next.chain() == first.chain());
+      }
+    }
+  }
+}
+
+TEST_CASE("hooks: what install refuses") {
+  const auto null = install(nullptr, {});
+  REQUIRE_FALSE(null);
+  CHECK(null.error().code == Errc::invalid_argument);
+  Server server{Mechanism::ticket12};
+  int calls = 0;
+  Hooks hooks;
+  hooks.client_hello = [&](Handshake&) { return ++calls, Decision::proceed; };
+  REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+  const auto second = install(server.ssl_ctx(), {});
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Errc::already_installed);
+  Pair pair{server, {}};
+  CHECK(calls == 1);  // the first hooks are still there
+}
+
+TEST_CASE("hooks: what install sets is freed with the SSL_CTX") {
+  const auto token = std::make_shared<int>(0);
+  {
+    Server server{Mechanism::ticket12};
+    Hooks hooks;
+    hooks.certificate = [token](Handshake&) { return Decision::proceed; };
+    REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+    CHECK(token.use_count() == 2);
+  }
+  CHECK(token.use_count() == 1);
+}
+
+TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
+  constexpr int decode_error = 50;
+  constexpr int unrecognized_name = 112;
+  // The client's own server_name extension, sent in place of OpenSSL's.
+  struct Raw {
+    const char* name;
+    std::string bytes;
+    int alert;
+  };
+  const auto entry = [](const std::string& name, char type = 0) {
+    const auto u16 = [](std::size_t n) { return std::string{static_cast<char>(n >> 8U), static_cast<char>(n)}; };
+    const std::string one = type + u16(name.size()) + name;
+    return u16(one.size()) + one;
+  };
+  const std::array cases{
+      Raw{"empty extension", "", decode_error},
+      Raw{"empty list", std::string(2, '\0'), decode_error},
+      Raw{"empty name", entry(""), decode_error},
+      Raw{"cut off", entry("a.test").substr(0, 6), decode_error},
+      Raw{"a byte too many", entry("a.test") + "x", decode_error},
+      Raw{"another type", entry("a.test", 1), decode_error},
+      Raw{"two names",
+          [] {
+            const std::string two{
+                "\0\x12\0\0\x06"
+                "a.test"
+                "\0\0\x06"
+                "b.test",
+                20};
+            return two;
+          }(),
+          decode_error},
+      Raw{"256 bytes", entry(std::string(256, 'a')), unrecognized_name},
+      Raw{"a NUL", entry(std::string("a\0.test", 7)), unrecognized_name},
+  };
+  for (const Raw& raw : cases) {
+    DYNAMIC_SECTION(raw.name) {
+      Server server{Mechanism::stateless13};
+      std::vector<std::string> reports;
+      Hooks hooks;
+      hooks.client_hello = [](Handshake&) {
+        FAIL_CHECK("called");
+        return Decision::proceed;
+      };
+      hooks.error = [&](const HookError& error) { reports.emplace_back(error.message); };
+      REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+      ClientOptions options{.server_name = ""};
+      // An extension of a number nobody uses carries the bytes, and the number is then changed on the way.
+      options.adjust_ctx = [&](SSL_CTX* ctx) {
+        SSL_CTX_add_custom_ext(
+            ctx, 0xFEED, SSL_EXT_CLIENT_HELLO,
+            [](SSL*, unsigned, unsigned, const unsigned char** out, std::size_t* size, X509*, std::size_t, int*,
+               void* argument) {
+              const auto& bytes = *static_cast<const std::string*>(argument);
+              *out = reinterpret_cast<const unsigned char*>(bytes.data());
+              *size = bytes.size();
+              return 1;
+            },
+            nullptr, const_cast<std::string*>(&raw.bytes), nullptr, nullptr);
+      };
+      Pair pair{server.ssl_ctx(), options, false};
+      pair.rewrite_client_hello({'\xFE', '\xED'}, {'\0', '\0'});
+      CHECK_FALSE(pair.run());
+      CHECK(pair.seen().alert == raw.alert);
+      CHECK(reports.size() == 1);
+    }
+  }
+}
+
+TEST_CASE("hooks: 255 bytes are a name") {
+  Server server{Mechanism::stateless13};
+  std::string seen;
+  Hooks hooks;
+  hooks.client_hello = [&](Handshake& handshake) { return seen = handshake.server_name(), Decision::proceed; };
+  REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+  const std::string name(255, 'N');
+  Pair pair{server, {.server_name = name}};
+  CHECK(pair.done());
+  CHECK(seen == std::string(255, 'n'));
+}

@@ -1,0 +1,98 @@
+// What a client may send: a chain over its limits ends its handshake with a clean alert.
+#include <malloc.h>
+
+#include "support/catch.hpp"
+#include "support/pair.hpp"
+
+using namespace test;
+using client_tls::Limits;
+
+namespace {
+
+constexpr int illegal_parameter = 47;
+constexpr int unknown_ca = 48;
+
+const std::array both_versions{Mechanism::ticket12, Mechanism::stateless13};
+
+struct Chain {
+  Certificate leaf;
+  std::vector<Certificate> others;
+
+  Chain(std::size_t certificates, std::size_t extra_in_leaf, std::size_t extra_in_each = 0)
+      : leaf(issue({.extra_bytes = extra_in_leaf}, &Pki::get().ca1)) {
+    for (std::size_t i = 1; i < certificates; ++i) {
+      others.push_back(issue({.common_name = "stranger", .usage = Usage::ca, .extra_bytes = extra_in_each}));
+    }
+  }
+  [[nodiscard]] ClientOptions options() const {
+    ClientOptions options{.chain = {leaf.get()}, .key = leaf.key.get()};
+    for (const Certificate& other : others) options.chain.push_back(other.get());
+    return options;
+  }
+};
+
+}  // namespace
+
+// V9
+TEST_CASE("limits: too many certificates, too many bytes, a huge leaf") {
+  struct Case {
+    const char* name;
+    Chain chain;
+    std::optional<int> alert;
+  };
+  const std::array cases{
+      Case{"10 certificates", Chain{10, 0}, std::nullopt},
+      Case{"11 certificates", Chain{11, 0}, unknown_ca},
+      Case{"31 KiB", Chain{2, 0, std::size_t{31} * 1024 - 1000}, std::nullopt},
+      Case{"33 KiB", Chain{4, 0, std::size_t{11} * 1024}, illegal_parameter},
+      Case{"a leaf of 66 KB", Chain{1, 66'000}, illegal_parameter},
+  };
+  for (const Mechanism mechanism : both_versions) {
+    for (const Case& expected : cases) {
+      DYNAMIC_SECTION(to_string(mechanism) << ", " << expected.name) {
+        Server server{mechanism};
+        server.on_certificate = [](SSL* ssl) { return ask(ssl); };
+        Pair pair{server, expected.chain.options()};
+        CHECK(pair.done() == !expected.alert.has_value());
+        CHECK(pair.seen().alert == expected.alert);
+        if (!expected.alert) CHECK(pair.verify() == "SUCCESS");
+        if (expected.alert) CHECK(pair.verify().starts_with("error: "));
+      }
+    }
+  }
+}
+
+TEST_CASE("limits: they can be set") {
+  const Chain chain{3, 2000, 2000};
+  const auto size = [&] {
+    std::size_t total = 0;
+    for (X509* certificate : chain.options().chain) total += static_cast<std::size_t>(i2d_X509(certificate, nullptr));
+    return total;
+  }();
+  for (const Mechanism mechanism : both_versions) {
+    for (const auto& [limits, good] : {std::pair{Limits{.max_chain_certificates = 3}, true},
+                                       {Limits{.max_chain_certificates = 2}, false},
+                                       {Limits{.max_chain_bytes = size + 100}, true},
+                                       {Limits{.max_chain_bytes = size}, false}}) {
+      Server server{mechanism};
+      server.on_certificate = [limits = limits](SSL* ssl) { return ask(ssl, {}, limits); };
+      Pair pair{server, chain.options()};
+      CHECK(pair.done() == good);
+    }
+  }
+}
+
+TEST_CASE("limits: the largest chain and budget that can be set break no handshake") {
+  const Chain chain{1, 58'000};
+  for (const Mechanism mechanism : all_mechanisms) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      Server server{mechanism};
+      server.on_certificate = [](SSL* ssl) {
+        return ask(ssl, {}, {.max_chain_bytes = Limits::max_limit_bytes, .max_carried_bytes = Limits::max_limit_bytes});
+      };
+      Pair pair{server, chain.options()};
+      CHECK(pair.done());
+      CHECK(pair.verify() == "SUCCESS");
+    }
+  }
+}

@@ -1,0 +1,32 @@
+#include "support/clock.hpp"
+
+#include <sys/time.h>
+
+#include <atomic>
+
+namespace {
+constinit std::atomic<std::time_t> offset{0};
+}
+
+// OpenSSL 3.0 asks time() for everything that has to do with sessions and certificates; a definition in the executable
+// comes before the C library's.
+extern "C" std::time_t time(std::time_t* out) noexcept {
+  timeval now{};
+  gettimeofday(&now, nullptr);
+  const std::time_t result = now.tv_sec + offset.load(std::memory_order_relaxed);
+  if (out != nullptr) *out = result;
+  return result;
+}
+
+namespace test {
+
+void advance_time(std::time_t seconds) {
+  offset += seconds;
+}
+
+ClockRestorer::ClockRestorer() : offset_(offset) {}
+ClockRestorer::~ClockRestorer() {
+  offset = offset_;
+}
+
+}  // namespace test

@@ -1,0 +1,134 @@
+// A server and a client in one process, joined by memory: no socket, no thread. A handshake in a few lines, and what
+// the peer saw.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client_tls/client_tls.hpp"
+#include "client_tls/openssl_ptr.hpp"
+#include "support/pki.hpp"
+
+namespace test {
+
+// The six ways in which OpenSSL resumes a session.
+enum class Mechanism : std::uint8_t { id12, ticket12, stateless13, stateful13, external12, external13 };
+inline constexpr std::array all_mechanisms{Mechanism::id12,       Mechanism::ticket12,   Mechanism::stateless13,
+                                           Mechanism::stateful13, Mechanism::external12, Mechanism::external13};
+std::string_view to_string(Mechanism mechanism);
+bool is_tls13(Mechanism mechanism);
+bool is_external(Mechanism mechanism);
+
+// A host that owns its callbacks: an SSL_CTX whose sessions are resumed by one mechanism, and the two callbacks as
+// plain functions, which a test replaces as it likes. Trusts CA 1 and CA 2.
+class Server {
+ public:
+  explicit Server(Mechanism mechanism);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  [[nodiscard]] SSL_CTX* ssl_ctx() const { return ssl_ctx_.get(); }
+
+  // By default the connection is bound to its server name and asks for nothing.
+  std::function<int(SSL*)> on_client_hello;
+  std::function<int(SSL*)> on_certificate;
+
+  int client_hello_calls = 0;
+  int certificate_calls = 0;
+  int new_session_calls = 0;  // of the external cache's
+  std::map<std::string, std::vector<unsigned char>> external_cache;
+
+ private:
+  client_tls::SslCtxPtr ssl_ctx_;
+};
+
+struct ClientOptions {
+  std::string server_name = "a.test";
+  std::vector<X509*> chain = {};  // leaf first; none if empty
+  EVP_PKEY* key = nullptr;
+  SSL_SESSION* session = nullptr;
+  bool post_handshake_auth = false;
+  std::function<void(SSL_CTX*)> adjust_ctx = {};  // before the SSL is made
+  std::function<void(SSL*)> adjust = {};          // before the handshake
+};
+
+// With Client 1's (2's) certificate and its intermediate.
+ClientOptions client1(std::string server_name = "a.test");
+ClientOptions client2(std::string server_name = "a.test");
+
+// One connection. Both sides can be looked at; the handshake has run as far as it goes.
+class Pair {
+ public:
+  Pair(SSL_CTX* server, const ClientOptions& options, bool run = true);
+  Pair(Server& server, const ClientOptions& options, bool run = true) : Pair(server.ssl_ctx(), options, run) {}
+  Pair(const Pair&) = delete;
+  Pair& operator=(const Pair&) = delete;
+  ~Pair();  // closes both sides in order: OpenSSL drops the session of one that was cut off
+
+  [[nodiscard]] SSL* server() const { return server_.get(); }
+  [[nodiscard]] SSL* client() const { return client_.get(); }
+
+  // Runs both sides until neither makes progress; true if both are done. The client then reads, for its tickets.
+  bool run();
+
+  // What the client's side has seen.
+  struct Seen {
+    std::optional<int> alert;  // that the server sent
+    int certificate_requests = 0;
+    int tickets = 0;                  // NewSessionTicket messages, each with a ticket
+    std::size_t session_id_size = 0;  // in the last ServerHello
+    std::vector<std::string> ca_names;
+  };
+  [[nodiscard]] const Seen& seen() const { return seen_; }
+  Seen& seen() { return seen_; }
+
+  [[nodiscard]] bool done() const;
+  [[nodiscard]] bool resumed() const { return SSL_session_reused(server_.get()) == 1; }
+  [[nodiscard]] int server_error() const { return server_error_; }  // SSL_get_error of the last step
+
+  // The client's session as it would offer it next; the last ticket it has got. Null if there is none to offer.
+  [[nodiscard]] client_tls::SslSessionPtr session() const;
+
+  // The facade's answers in the request phases, as strings for a test to compare: "error: ..." or the value.
+  [[nodiscard]] std::string chain() const;   // "none" where there is none
+  [[nodiscard]] std::string verify() const;  // log_entry().client_verify
+
+  // Sends a message through the connection, from the client to the server and back; true if both arrive.
+  bool echo();
+
+  // Has the client write its ClientHello, and replaces the two bytes of an extension's number in it, before the server
+  // reads it. The handshake cannot complete after that: the two sides no longer hash the same bytes.
+  void rewrite_client_hello(std::array<char, 2> from, std::array<char, 2> to);
+
+  // Uses both SSLs again: SSL_clear on the server, a new client.
+  void clear(const ClientOptions& options);
+
+  void keep(client_tls::SslSessionPtr session) { session_ = std::move(session); }
+
+ private:
+  void make_client(const ClientOptions& options);
+  void connect();
+  bool step();
+
+  client_tls::SslCtxPtr client_ctx_;
+  client_tls::SslPtr server_;
+  client_tls::SslPtr client_;
+  client_tls::SslSessionPtr session_;
+  Seen seen_;
+  int server_error_ = SSL_ERROR_NONE;
+};
+
+// The host's part in a few words.
+int bind_to(SSL* ssl, std::string_view scope);                                                // a client_hello callback
+int bind_to_server_name(SSL* ssl);                                                            // likewise
+int ask(SSL* ssl, std::span<X509* const> hints = {}, const client_tls::Limits& limits = {});  // a certificate callback
+int disable_reuse(SSL* ssl);                                                                  // likewise
+
+}  // namespace test

@@ -1,0 +1,97 @@
+#include "support/pki.hpp"
+
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <atomic>
+#include <ctime>
+#include <stdexcept>
+
+namespace test {
+namespace {
+
+void require(bool good, const char* what) {
+  if (!good) throw std::runtime_error(what);
+}
+
+void add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
+  X509V3_CTX context;
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
+  require(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1, value.c_str());
+  X509_EXTENSION_free(extension);
+}
+
+void add_filler(X509* certificate, std::size_t size) {
+  const std::string bytes(size, '\x5A');
+  ASN1_OCTET_STRING* value = ASN1_OCTET_STRING_new();
+  ASN1_OBJECT* object = OBJ_txt2obj("1.3.6.1.4.1.55555.1", 1);
+  ASN1_OCTET_STRING_set(value, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(size));
+  X509_EXTENSION* extension = X509_EXTENSION_create_by_OBJ(nullptr, object, 0, value);
+  require(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1, "filler");
+  X509_EXTENSION_free(extension);
+  ASN1_OBJECT_free(object);
+  ASN1_OCTET_STRING_free(value);
+}
+
+void add_usage(X509* certificate, X509* issuer, Usage usage) {
+  if (usage == Usage::ca) {
+    add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:TRUE");
+    add_extension(certificate, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
+    return;
+  }
+  add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE");
+  add_extension(certificate, issuer, NID_ext_key_usage, usage == Usage::client ? "clientAuth" : "serverAuth");
+}
+
+}  // namespace
+
+Certificate issue(const CertificateOptions& options, const Certificate* issuer) {
+  static std::atomic<long> serial{1};
+  Certificate result{.certificate = client_tls::X509Ptr(X509_new()),
+                     .key = client_tls::EvpPkeyPtr(EVP_EC_gen("P-256"))};
+  X509* certificate = result.get();
+  require(certificate != nullptr && result.key != nullptr, "key");
+  X509_set_version(certificate, X509_VERSION_3);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++);
+  const std::time_t now = std::time(nullptr);
+  ASN1_TIME_set(X509_getm_notBefore(certificate), now + options.starts_in);
+  ASN1_TIME_set(X509_getm_notAfter(certificate), now + options.ends_in);
+  if (!options.common_name.empty()) {
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(options.common_name.data()),
+                               static_cast<int>(options.common_name.size()), -1, 0);
+  }
+  X509* parent = issuer != nullptr ? issuer->get() : certificate;
+  X509_set_issuer_name(certificate, X509_get_subject_name(parent));
+  X509_set_pubkey(certificate, result.key.get());
+  add_usage(certificate, parent, options.usage);
+  if (options.extra_bytes > 0) add_filler(certificate, options.extra_bytes);
+  EVP_PKEY* signer = issuer != nullptr ? issuer->key.get() : result.key.get();
+  require(X509_sign(certificate, signer, EVP_sha256()) > 0, "sign");
+  return result;
+}
+
+std::string pem_of(const std::vector<X509*>& certificates) {
+  const client_tls::BioPtr bio{BIO_new(BIO_s_mem())};
+  for (X509* certificate : certificates) require(PEM_write_bio_X509(bio.get(), certificate) == 1, "pem");
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
+Pki::Pki()
+    : ca1(issue({.common_name = "CA 1", .usage = Usage::ca})),
+      intermediate1(issue({.common_name = "Intermediate 1", .usage = Usage::ca}, &ca1)),
+      client1(issue({.common_name = "Client 1"}, &intermediate1)),
+      ca2(issue({.common_name = "CA 2", .usage = Usage::ca})),
+      intermediate2(issue({.common_name = "Intermediate 2", .usage = Usage::ca}, &ca2)),
+      client2(issue({.common_name = "Client 2"}, &intermediate2)),
+      server(issue({.common_name = "server", .usage = Usage::server})) {}
+
+const Pki& Pki::get() {
+  static const Pki pki;
+  return pki;
+}
+
+}  // namespace test

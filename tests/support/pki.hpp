@@ -1,0 +1,46 @@
+// Certificates, made when a test asks for them: nothing on disk, nothing that expires with the repository.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "client_tls/openssl_ptr.hpp"
+
+namespace test {
+
+struct Certificate {
+  client_tls::X509Ptr certificate;
+  client_tls::EvpPkeyPtr key;
+
+  [[nodiscard]] X509* get() const { return certificate.get(); }
+};
+
+enum class Usage : std::uint8_t { ca, client, server };
+
+struct CertificateOptions {
+  std::string common_name = "test";  // none if empty
+  Usage usage = Usage::client;
+  long starts_in = -3600;  // seconds from the simulated now
+  long ends_in = 30L * 24 * 3600;
+  std::size_t extra_bytes = 0;  // in an extension nobody reads
+};
+
+// Self-signed if there is no issuer. EC P-256. Throws std::runtime_error.
+Certificate issue(const CertificateOptions& options, const Certificate* issuer = nullptr);
+
+std::string pem_of(const std::vector<X509*>& certificates);  // with PEM_write_bio_X509
+
+// What most tests need, made once per process: two CAs with an intermediate each, and certificates below them.
+struct Pki {
+  Certificate ca1, intermediate1, client1;
+  Certificate ca2, intermediate2, client2;
+  Certificate server;
+
+  static const Pki& get();
+
+ private:
+  Pki();
+};
+
+}  // namespace test
