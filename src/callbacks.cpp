@@ -44,7 +44,8 @@ void report(const Hooks& hooks, SSL* ssl, Phase phase, std::string_view message)
 using Handler = std::function<Decision(Handshake&)>;
 
 // The handler's decision; nothing, if it threw, which has then been reported.
-std::optional<Decision> decide(const Handler& handler, Handshake& handshake, const Hooks& hooks) noexcept {
+std::optional<Decision> decide(const Handler& handler, Handshake& handshake,
+                               [[maybe_unused]] const Hooks& hooks) noexcept {
   if (!handler) return Decision::proceed;
 #if defined(__cpp_exceptions)
   try {

@@ -232,6 +232,7 @@ Result<std::optional<std::string_view>> ClientTls::get_full_client_certificate_c
 
 Result<void> ClientTls::set_client_verify(ClientVerify value) const noexcept {
   if (auto valid = check_phase(Operation::set_client_verify, *context_); !valid) return valid;
+  if (value.text().empty()) return failure(Errc::invalid_argument, "client_verify: the value was moved from");
   context_->client_verify_ = std::move(value);
   return {};
 }

@@ -146,3 +146,14 @@ TEST_CASE("client_verify: a wrong phase comes before a bad value") {
   for (const std::string& value : bad_values()) CHECK_THROWS_AS(tls.set_client_verify(value), PhaseError);
   CHECK(!context.client_verify().has_value());
 }
+
+TEST_CASE("client_verify: a value that was moved from is refused") {
+  PhaseContext context{Phase::access};
+  const ClientTls tls{nullptr, context};
+  auto value = *ClientVerify::parse("FAILED:a reason long enough for the heap");
+  REQUIRE(tls.set_client_verify(std::move(value)));
+  const auto again = tls.set_client_verify(std::move(value));
+  REQUIRE_FALSE(again);
+  CHECK(again.error().code == client_tls::Errc::invalid_argument);
+  CHECK(context.client_verify()->text() == "FAILED:a reason long enough for the heap");
+}

@@ -70,12 +70,12 @@ TEST_CASE("limits: they can be set") {
     return total;
   }();
   for (const Mechanism mechanism : both_versions) {
-    for (const auto& [limits, good] : {std::pair{Limits{.max_chain_certificates = 3}, true},
-                                       {Limits{.max_chain_certificates = 2}, false},
-                                       {Limits{.max_chain_bytes = size + 100}, true},
-                                       {Limits{.max_chain_bytes = size}, false}}) {
+    for (const auto& [set, good] : {std::pair{Limits{.max_chain_certificates = 3}, true},
+                                    {Limits{.max_chain_certificates = 2}, false},
+                                    {Limits{.max_chain_bytes = size + 100}, true},
+                                    {Limits{.max_chain_bytes = size}, false}}) {
       Server server{mechanism};
-      server.on_certificate = [limits = limits](SSL* ssl) { return ask(ssl, {}, limits); };
+      server.on_certificate = [limits = set](SSL* ssl) { return ask(ssl, {}, limits); };
       Pair pair{server, chain.options()};
       CHECK(pair.done() == good);
     }

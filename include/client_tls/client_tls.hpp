@@ -134,7 +134,8 @@ class ClientTls {
   }
 #endif
 
-  // The same for callers inside C frames, or built without exceptions. The only error is wrong_phase.
+  // The same for callers inside C frames, or built without exceptions. Errors: wrong_phase; invalid_argument for a
+  // value that was moved from.
   [[nodiscard]] Result<void> set_client_verify(ClientVerify value) const noexcept;
 
   // Kong's request.tls. client_verify is the context's override; without one, what nginx's $ssl_client_verify would
@@ -165,46 +166,46 @@ class ClientTls::In {
   In(SSL*, const PhaseContext&&) = delete;
 
   [[nodiscard]] Result<void> bind_session(std::string_view scope) const noexcept
-    requires AllowedInPhase<Operation::bind_session, P>
+    requires AllowedInPhase<Operation::bind_session, InPhase<P>>
   {
     return tls_.bind_session(scope);
   }
 
   [[nodiscard]] Result<void> request_client_certificate(std::span<X509* const> hints = {},
                                                         const Limits& limits = {}) const noexcept
-    requires AllowedInPhase<Operation::request_client_certificate, P>
+    requires AllowedInPhase<Operation::request_client_certificate, InPhase<P>>
   {
     return tls_.request_client_certificate(hints, limits);
   }
 
   [[nodiscard]] Result<void> disable_session_reuse() const noexcept
-    requires AllowedInPhase<Operation::disable_session_reuse, P>
+    requires AllowedInPhase<Operation::disable_session_reuse, InPhase<P>>
   {
     return tls_.disable_session_reuse();
   }
 
   [[nodiscard]] Result<std::optional<std::string_view>> get_full_client_certificate_chain() const noexcept
-    requires AllowedInPhase<Operation::get_full_client_certificate_chain, P>
+    requires AllowedInPhase<Operation::get_full_client_certificate_chain, InPhase<P>>
   {
     return tls_.get_full_client_certificate_chain();
   }
 
 #if defined(__cpp_exceptions)
   void set_client_verify(std::string_view value) const
-    requires AllowedInPhase<Operation::set_client_verify, P>
+    requires AllowedInPhase<Operation::set_client_verify, InPhase<P>>
   {
     tls_.set_client_verify(value);
   }
 #endif
 
   [[nodiscard]] Result<void> set_client_verify(ClientVerify value) const noexcept
-    requires AllowedInPhase<Operation::set_client_verify, P>
+    requires AllowedInPhase<Operation::set_client_verify, InPhase<P>>
   {
     return tls_.set_client_verify(std::move(value));
   }
 
   [[nodiscard]] Result<LogEntry> log_entry() const noexcept
-    requires AllowedInPhase<Operation::log_entry, P>
+    requires AllowedInPhase<Operation::log_entry, InPhase<P>>
   {
     return tls_.log_entry();
   }

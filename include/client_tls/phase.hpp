@@ -48,7 +48,8 @@ class PhaseSet {
 
  private:
   static constexpr std::uint16_t bit(Phase phase) noexcept {
-    return static_cast<std::uint16_t>(1U << static_cast<unsigned>(phase));
+    const auto position = static_cast<unsigned>(phase);
+    return static_cast<std::uint16_t>(position < 16 ? 1U << position : 0U);
   }
   std::uint16_t bits_ = 0;
 };
@@ -110,9 +111,15 @@ inline constexpr std::array phase_table{
          phase_table[row].phases.contains(phase);
 }
 
+// A phase as a type: compilers spell out its name in their messages, where some print a bare Phase as a number.
+template <Phase P>
+struct InPhase {
+  static constexpr Phase phase = P;
+};
+
 // The same as a constraint, for the operations of ClientTls::In: it is what the compiler names when a call is refused.
-template <Operation O, Phase P>
-concept AllowedInPhase = allowed(O, P);
+template <Operation O, class Where>
+concept AllowedInPhase = allowed(O, Where::phase);
 
 // The error for a call in a phase that does not allow it, for instance
 // "request_client_certificate cannot be called in access phase (only in: certificate)".
