@@ -1,6 +1,4 @@
 // What a client may send: a chain over its limits ends its handshake with a clean alert.
-#include <malloc.h>
-
 #include "support/catch.hpp"
 #include "support/pair.hpp"
 

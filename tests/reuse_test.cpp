@@ -71,6 +71,35 @@ TEST_CASE("reuse: what the host forces out afterwards does not resume") {
   }
 }
 
+TEST_CASE("reuse: post-handshake authentication does not bring it back") {
+  for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13}) {
+    for (const bool bound : {true, false}) {
+      DYNAMIC_SECTION(to_string(mechanism) << (bound ? ", bound" : "")) {
+        Server server{mechanism};
+        if (!bound) server.on_client_hello = [](SSL*) { return SSL_CLIENT_HELLO_SUCCESS; };
+        server.on_certificate = [](SSL* ssl) { return disable_reuse(ssl); };
+        ClientOptions options = client1();
+        options.post_handshake_auth = true;
+        Pair first{server, options};
+        REQUIRE(first.done());
+        SSL_set_verify(first.server(), SSL_VERIFY_PEER, nullptr);
+        REQUIRE(SSL_verify_client_post_handshake(first.server()) == 1);
+        SSL_do_handshake(first.server());
+        REQUIRE(first.run());
+        CHECK(first.verify() == "SUCCESS");
+        CHECK(first.seen().tickets == 0);
+        REQUIRE(SSL_new_session_ticket(first.server()) == 1);
+        SSL_do_handshake(first.server());
+        first.run();
+        REQUIRE(first.session());
+        Pair next{server, offering(options, first.session())};
+        REQUIRE(next.done());
+        CHECK_FALSE(next.resumed());
+      }
+    }
+  }
+}
+
 TEST_CASE("reuse: disabling it on one connection leaves the others alone") {
   for (const Mechanism mechanism : all_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
