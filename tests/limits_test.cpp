@@ -80,6 +80,21 @@ TEST_CASE("limits: they can be set") {
   }
 }
 
+// A session over 0xFF00 bytes ends the handshake: what we add to one must not be what breaks it.
+TEST_CASE("limits: a leaf that fills a session leaves no room for its chain, and breaks no handshake") {
+  const Chain chain{2, 63'900, 1'000};
+  for (const Mechanism mechanism : all_mechanisms) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      Server server{mechanism};
+      SSL_CTX_set_verify(server.ssl_ctx(), SSL_VERIFY_PEER, nullptr);  // the host asks, with its own limit
+      SSL_CTX_set_max_cert_list(server.ssl_ctx(), 100'000);
+      Pair pair{server, chain.options()};
+      CHECK(pair.done());
+      CHECK(pair.verify() == "SUCCESS");
+    }
+  }
+}
+
 TEST_CASE("limits: the largest chain and budget that can be set break no handshake") {
   const Chain chain{1, 58'000};
   for (const Mechanism mechanism : all_mechanisms) {

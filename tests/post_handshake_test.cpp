@@ -55,6 +55,20 @@ TEST_CASE("post-handshake: the host's strict authentication is as strict as with
   }
 }
 
+TEST_CASE("post-handshake: strict also where the host displaced the info callback that puts its settings back") {
+  Server server{Mechanism::stateless13};
+  server.on_certificate = [](SSL* ssl) {
+    const int asked = ask(ssl);
+    SSL_set_info_callback(ssl, [](const SSL*, int, int) {});
+    return asked;
+  };
+  const Certificate stranger = issue({.common_name = "stranger"});
+  Pair pair{server, able(client1())};
+  REQUIRE(pair.verify() == "SUCCESS");
+  SSL_set_verify(pair.server(), SSL_VERIFY_PEER, nullptr);
+  CHECK_FALSE(authenticate_again(pair, &stranger));
+}
+
 TEST_CASE("post-handshake: a verify mode and callback that the host had before are back") {
   Server server{Mechanism::stateless13};
   server.on_certificate = [](SSL* ssl) { return ask(ssl); };
