@@ -3,6 +3,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509_vfy.h>
 
+#include <algorithm>
+#include <array>
 #include <exception>
 #include <optional>
 
@@ -34,7 +36,7 @@ void report(const Hooks& hooks, SSL* ssl, Phase phase, std::string_view message)
 #if defined(__cpp_exceptions)
   try {
     hooks.error({.ssl = ssl, .phase = phase, .message = message});
-  } catch (...) {  // a sink that fails has nobody left to be told
+  } catch (...) {  // there is nobody left to be told
   }
 #else
   hooks.error({.ssl = ssl, .phase = phase, .message = message});
@@ -77,8 +79,8 @@ Result<void> bind_to_server_name(SSL* ssl, Connection& connection) noexcept {
   static constexpr std::string_view prefix = "server_name:";
   const std::string_view name = connection.server_name.view();
   std::array<char, prefix.size() + ServerName::max_size> scope;
-  const auto end = std::ranges::copy(name, std::ranges::copy(prefix, scope.begin()).out).out;
-  return bind(ssl, connection, {scope.begin(), end});
+  std::ranges::copy(name, std::ranges::copy(prefix, scope.begin()).out);
+  return bind(ssl, connection, {scope.data(), prefix.size() + name.size()});
 }
 
 // What is done before the client_hello handler is called.

@@ -16,7 +16,7 @@ int on_verify(int preverified, X509_STORE_CTX* store) noexcept;
 int on_not_resumable(SSL* ssl, int is_forward_secure) noexcept;
 
 // Per SSL_CTX, from install; the argument is the installed Hooks.
-int on_client_hello(SSL* ssl, int* alert, void* hooks) noexcept;
-int on_certificate(SSL* ssl, void* hooks) noexcept;
+int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept;
+int on_certificate(SSL* ssl, void* argument) noexcept;
 
 }  // namespace client_tls

@@ -46,6 +46,7 @@ char* write_list(ByteView list, char* out) noexcept {
 
 Result<Pem> make_pem(ByteView first, ByteView second) noexcept {
   Pem pem{.bytes = nullptr, .size = pem_size(first) + pem_size(second)};
+  if (pem.size == 0) return pem;
   pem.bytes.reset(new (std::nothrow) char[pem.size]);
   if (!pem.bytes) return failure(Errc::out_of_memory, "out of memory");
   write_list(second, write_list(first, pem.bytes.get()));

@@ -232,7 +232,10 @@ void prepare_ticket(SSL* ssl, const Connection& connection) noexcept {
   const X509* leaf = SSL_get0_peer_certificate(ssl);
   const bool unchanged = connection.settled && leaf == connection.leaf.get();
   const bool whole = connection.carried || leaf == nullptr;
-  if (!unchanged || !whole) return make_dead(session);
+  if (!unchanged || !whole) {
+    make_dead(session);
+    return;
+  }
   if (leaf == nullptr) return;
   // OpenSSL dates the ticket after this, perhaps in the next second.
   if (!clamp_timeout(session, connection.not_after - std::time(nullptr) - 1)) make_dead(session);
