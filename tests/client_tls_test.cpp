@@ -286,7 +286,7 @@ TEST_CASE("client_tls: a scope that is empty or too long is refused, and the con
   CHECK(next.resumed());
 }
 
-TEST_CASE("client_tls: hints are sent, each once; a bad one is an error and no broken handshake") {
+TEST_CASE("client_tls: hints are sent, each once, and a bad one is an error and no broken handshake") {
   const Pki& pki = Pki::get();
   const Certificate nameless = issue({.common_name = ""});
   for (const Mechanism mechanism : both_versions) {
