@@ -1,0 +1,50 @@
+// A value of the configuration file that knows its place in it, so that every mistake is reported with it.
+#pragma once
+
+#include <filesystem>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace reverse_proxy {
+
+// A mistake in the configuration: "proxy.json: /listeners/0/port: must be ...".
+class ConfigError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A file as JSON. Throws ConfigError: unreadable, not JSON (with line and column), a name that an object has twice.
+nlohmann::json read_json(const std::filesystem::path& file);
+
+class ConfigNode {
+ public:
+  ConfigNode(const nlohmann::json& value, std::string place) : value_(&value), place_(std::move(place)) {}
+
+  // The value is an object with none but these members.
+  void expect_only(std::initializer_list<std::string_view> names) const;
+
+  [[nodiscard]] ConfigNode member(std::string_view name) const;  // which must be there
+  [[nodiscard]] std::optional<ConfigNode> find(std::string_view name) const;
+
+  // An object's members and an array's elements, of which there must be at least one.
+  [[nodiscard]] std::vector<std::pair<std::string, ConfigNode>> members() const;
+  [[nodiscard]] std::vector<ConfigNode> elements() const;
+
+  [[nodiscard]] std::string text() const;  // not empty
+  [[nodiscard]] bool flag() const;
+  [[nodiscard]] long number(long min, long max) const;
+
+  [[noreturn]] void fail(const std::string& what) const;
+
+ private:
+  const nlohmann::json* value_;
+  std::string place_;  // the file, then a JSON pointer (RFC 6901)
+};
+
+}  // namespace reverse_proxy

@@ -1,0 +1,282 @@
+#include "exchange.hpp"
+
+#include <client_tls/json.hpp>
+
+#include "body.hpp"
+#include "tls.hpp"
+
+namespace reverse_proxy {
+namespace {
+
+using client_tls::Phase;
+
+constexpr int max_interim_responses = 16;
+
+bool is_safe(http::verb method) {
+  return method == http::verb::get || method == http::verb::head || method == http::verb::options;
+}
+
+}  // namespace
+
+Exchange::Exchange(Client& client, UpstreamConnection& upstream, AccessLog& log)
+    : client_(client), upstream_(upstream), log_(log), site_(*site_of(client.ssl())), tls_(client.ssl(), context_) {
+  request_.header_limit(max_head_size);
+  request_.body_limit(boost::none);
+}
+
+Task<After> Exchange::run() {
+  Verdict verdict = co_await read_head();
+  if (!verdict) verdict = rewrite();
+  if (!verdict) verdict = access();
+  if (!verdict) verdict = co_await balancer();
+  if (verdict) {
+    co_await answer(*verdict);
+  } else {
+    co_await header_filter();
+    co_await body_filter();
+  }
+  log();
+  co_return after_;
+}
+
+Task<Exchange::Verdict> Exchange::read_head() {
+  auto& stream = client_.within(client_.time_limits.header);
+  const auto [error, size] = co_await http::async_read_header(stream, client_.buffer, request_, as_result);
+  if (!error) co_return std::nullopt;
+  after_ = After::close;
+  error_ = "request: " + error.message();
+  if (error == beast::error::timeout) co_return Refusal{http::status::request_timeout, "the request is too slow"};
+  if (error == http::error::header_limit) {
+    co_return Refusal{http::status::request_header_fields_too_large, "the request's head is too long"};
+  }
+  co_return Refusal{http::status::bad_request, "this is not an HTTP/1.1 request: " + error.message()};
+}
+
+// The request becomes one that means the same to the proxy and to the upstream, or is refused.
+Exchange::Verdict Exchange::rewrite() {
+  const auto& request = request_.get();
+  after_ = After::close;  // of a client that speaks another HTTP, nothing more is read
+  if (const auto ambiguity = ambiguity_of(request)) {
+    return Refusal{http::status::bad_request, std::string(*ambiguity)};
+  }
+  if (request.method() == http::verb::connect) {
+    return Refusal{http::status::method_not_allowed, "CONNECT is not for this proxy"};
+  }
+  auto target = target_of(request);
+  if (!target) return Refusal{http::status::bad_request, "the target must be a path or an https:// URI"};
+  target_ = *std::move(target);
+  if (request.count(http::field::expect) > 0 && !beast::iequals(request[http::field::expect], "100-continue")) {
+    return Refusal{http::status::expectation_failed, "only 100-continue can be expected"};
+  }
+  after_ = After::keep_alive;
+  return std::nullopt;
+}
+
+// The policy was chosen by the name in the handshake: a request for another name must not profit from it.
+Exchange::Verdict Exchange::access() {
+  context_.enter(Phase::access);
+  if (target_.host != site_.server_name) {
+    return Refusal{http::status::misdirected_request, "this connection is for another host"};
+  }
+  const auto chain = tls_.get_full_client_certificate_chain();
+  if (!chain) return Refusal{http::status::internal_server_error, std::string(chain.error().message)};
+  const bool verified = *chain && SSL_get_verify_result(client_.ssl()) == X509_V_OK;
+  if (verified) verified_chain_ = **chain;
+  if (site_.client_certificate == ClientCertificate::required && !verified) {
+    if (!*chain) tls_.set_client_verify("FAILED:no certificate where one is required");
+    return Refusal{http::status::forbidden, "a valid client certificate is required"};
+  }
+  return std::nullopt;
+}
+
+// Asks the upstream, up to the head of its response.
+Task<Exchange::Verdict> Exchange::balancer() {
+  context_.enter(Phase::balancer);
+  auto request = upstream_request();
+  upstream_asked_ = true;
+  Verdict verdict;
+  ErrorCode error = co_await upstream_.open(*site_.upstream);
+  if (!error) error = co_await ask_upstream(request, verdict);
+  if (error && can_repeat()) {
+    upstream_.close();
+    error = co_await upstream_.open(*site_.upstream);
+    if (!error) error = co_await ask_upstream(request, verdict);
+  }
+  if (!error && !verdict) co_return std::nullopt;
+  upstream_.close();
+  if (!request_.is_done()) after_ = After::close;
+  if (verdict) co_return verdict;
+  error_ = "upstream: " + error.message();
+  if (error == beast::error::timeout) co_return Refusal{http::status::gateway_timeout, "the upstream is too slow"};
+  co_return Refusal{http::status::bad_gateway, "the upstream cannot be reached"};
+}
+
+http::request<http::buffer_body> Exchange::upstream_request() {
+  const auto& client_request = request_.get();
+  http::request<http::buffer_body> request;
+  request.method_string(client_request.method_string());
+  request.target(target_.path);
+  copy_end_to_end(client_request, request);
+  remove_forgeable(request);
+  request.set(http::field::host, site_.server_name);
+  request.set(http::field::via, "1.1 reverse_proxy");
+  request.set("X-Forwarded-For", client_.address);
+  request.set("X-Forwarded-Proto", "https");
+  if (site_.forward_client_certificate) set_client_certificate(request, verified_chain_);
+  if (request_.chunked()) {
+    request.chunked(true);
+  } else if (request_.content_length()) {
+    request.content_length(request_.content_length());
+  }
+  request.body().data = nullptr;
+  request.body().more = !request_.is_done();
+  return request;
+}
+
+Task<ErrorCode> Exchange::ask_upstream(http::request<http::buffer_body>& request, Verdict& verdict) {
+  http::request_serializer<http::buffer_body> serializer(request);
+  const auto [error, size] = co_await http::async_write_header(upstream_.stream(), serializer, as_result);
+  if (error) co_return error;
+  if (!request_.is_done()) verdict = co_await send_body(serializer, request);
+  if (verdict) co_return ErrorCode{};
+  co_return co_await read_response_head();
+}
+
+Task<Exchange::Verdict> Exchange::send_body(http::request_serializer<http::buffer_body>& serializer,
+                                            http::request<http::buffer_body>& request) {
+  if (request_.get().count(http::field::expect) > 0) {
+    http::response<http::empty_body> go_on(http::status::continue_, 11);
+    auto& stream = client_.within(client_.time_limits.body);
+    co_await http::async_write(stream, go_on, as_result);  // if it fails, so does the reading that follows
+  }
+  const auto source = [this]() -> TlsStream& { return client_.within(client_.time_limits.body); };
+  const auto sink = [this]() -> TcpStream& { return upstream_.stream(); };
+  const auto on_piece = [](std::size_t) {};
+  const auto broken = co_await relay_body(source, client_.buffer, request_, sink, serializer, request, on_piece);
+  if (!broken) co_return std::nullopt;
+  after_ = After::close;
+  // An upstream that stops listening may have said why.
+  if (broken->side == Side::sink) co_return std::nullopt;
+  error_ = "request: " + broken->error.message();
+  co_return Refusal{http::status::bad_request, "the request's body is not whole: " + broken->error.message()};
+}
+
+// Interim responses are not for the client: it has had its 100 (Continue), if it wanted one.
+Task<ErrorCode> Exchange::read_response_head() {
+  for (int i = 0; i < max_interim_responses; ++i) {
+    auto& parser = upstream_response_.emplace();
+    parser.header_limit(max_head_size);
+    parser.body_limit(boost::none);
+    parser.skip(request_.get().method() == http::verb::head);
+    const auto [error, size] =
+        co_await http::async_read_header(upstream_.stream(), upstream_.buffer(), parser, as_result);
+    if (error) co_return error;
+    const auto status = parser.get().result_int();
+    if (status == 101) break;  // nobody asked for another protocol
+    if (status >= 200) co_return ErrorCode{};
+  }
+  co_return make_error_code(http::error::bad_status);
+}
+
+// The upstream may have closed a kept connection at the moment when the request was sent: another attempt is safe for a
+// request that changes nothing, has no body and has had no answer (RFC 9110, section 9.2.2).
+bool Exchange::can_repeat() const {
+  const bool answered = upstream_response_ && upstream_response_->got_some();
+  return upstream_.reused() && is_safe(request_.get().method()) && request_.is_done() && !answered;
+}
+
+Task<void> Exchange::header_filter() {
+  context_.enter(Phase::header_filter);
+  const auto& parser = *upstream_response_;
+  const bool http_1_1 = request_.get().version() >= 11;
+  response_.result(parser.get().result_int());
+  response_.reason(parser.get().reason());
+  response_.version(request_.get().version());
+  copy_end_to_end(parser.get(), response_);
+  const auto length = parser.chunked() ? boost::none : parser.content_length();
+  if (length) {
+    response_.content_length(length);
+  } else if (!parser.is_done()) {
+    if (http_1_1) response_.chunked(true);
+    if (!http_1_1) after_ = After::close;  // whose coming is the end of the body
+  }
+  if (!request_.keep_alive() || !request_.is_done() || client_.last_exchange) after_ = After::close;
+  response_.keep_alive(after_ == After::keep_alive);
+  response_.body().data = nullptr;
+  response_.body().more = !parser.is_done();
+  serializer_.emplace(response_);
+  auto& stream = client_.within(client_.time_limits.body);
+  const auto [error, size] = co_await http::async_write_header(stream, *serializer_, as_result);
+  if (error) {
+    error_ = "response: " + error.message();
+    after_ = After::abort;
+  } else {
+    status_ = response_.result_int();
+  }
+}
+
+Task<void> Exchange::body_filter() {
+  context_.enter(Phase::body_filter);
+  auto& parser = *upstream_response_;
+  if (after_ != After::abort && !parser.is_done()) {
+    const auto source = [this]() -> TcpStream& { return upstream_.stream(); };
+    const auto sink = [this]() -> TlsStream& { return client_.within(client_.time_limits.body); };
+    const auto on_piece = [this](std::size_t size) { bytes_sent_ += size; };
+    const auto broken =
+        co_await relay_body(source, upstream_.buffer(), parser, sink, *serializer_, response_, on_piece);
+    if (broken) {
+      error_ = (broken->side == Side::source ? "upstream: " : "response: ") + broken->error.message();
+      after_ = After::abort;
+    }
+  }
+  const bool whole = parser.is_done() && request_.is_done();
+  if (!whole || !parser.keep_alive()) upstream_.close();
+}
+
+Task<void> Exchange::answer(const Refusal& refusal) {
+  const bool parsed = request_.is_header_done();
+  if (!parsed || !request_.is_done() || !request_.keep_alive() || client_.last_exchange) after_ = After::close;
+  http::response<http::string_body> response(refusal.status, parsed ? request_.get().version() : 11);
+  response.set(http::field::date, http_date(std::chrono::system_clock::now()));
+  response.set(http::field::content_type, "text/plain");
+  response.keep_alive(after_ == After::keep_alive);
+  response.body() = refusal.reason + '\n';
+  response.prepare_payload();
+  bytes_sent_ = response.body().size();
+  if (parsed && request_.get().method() == http::verb::head) {
+    response.body().clear();  // the length stays: what a GET would have had
+    bytes_sent_ = 0;
+  }
+  auto& stream = client_.within(client_.time_limits.body);
+  const auto [error, size] = co_await http::async_write(stream, response, as_result);
+  if (!error) {
+    status_ = response.result_int();
+    co_return;
+  }
+  bytes_sent_ = 0;
+  after_ = After::abort;
+  if (error_.empty()) error_ = "response: " + error.message();
+}
+
+void Exchange::log() {
+  context_.enter(Phase::log);
+  const auto or_null = [](bool there, auto&& value) { return there ? LogLine(value) : LogLine(nullptr); };
+  const auto duration = std::chrono::steady_clock::now() - start_;
+  const auto& request = request_.get();
+  const auto tls = tls_.log_entry();
+  LogLine line = AccessLog::line();
+  line["client"] = client_.address;
+  line["server_name"] = site_.server_name;
+  line["method"] = or_null(!request.method_string().empty(), std::string(request.method_string()));
+  line["target"] = or_null(!request.target().empty(), std::string(request.target()));
+  line["status"] = or_null(status_ != 0, status_);
+  line["bytes_sent"] = bytes_sent_;
+  line["duration_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  line["upstream"] = or_null(upstream_asked_, site_.upstream->name);
+  line["resumed"] = SSL_session_reused(client_.ssl()) == 1;
+  line["request"] = {{"tls", tls ? LogLine(*tls) : LogLine(nullptr)}};
+  if (!error_.empty()) line["error"] = error_;
+  log_.write(line);
+}
+
+}  // namespace reverse_proxy

@@ -1,0 +1,74 @@
+// One request and its response, on their way through the phases.
+#pragma once
+
+#include <chrono>
+#include <client_tls/client_tls.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "access_log.hpp"
+#include "client.hpp"
+#include "forwarding.hpp"
+#include "upstream.hpp"
+
+namespace reverse_proxy {
+
+// What becomes of the client's connection. After a response that is not whole it is cut off without TLS's
+// close_notify, so that the client can tell.
+enum class After : std::uint8_t { keep_alive, close, abort };
+
+class Exchange {
+ public:
+  Exchange(Client& client, UpstreamConnection& upstream, AccessLog& log);
+
+  Task<After> run();
+
+ private:
+  // A response that the proxy gives itself.
+  struct Refusal {
+    http::status status;
+    std::string reason;
+  };
+  using Verdict = std::optional<Refusal>;  // empty: go on
+
+  Task<Verdict> read_head();
+  Verdict rewrite();
+  Verdict access();
+  Task<Verdict> balancer();
+  Task<void> header_filter();
+  Task<void> body_filter();
+  void log();
+
+  http::request<http::buffer_body> upstream_request();
+  Task<ErrorCode> ask_upstream(http::request<http::buffer_body>& request, Verdict& verdict);
+  Task<Verdict> send_body(http::request_serializer<http::buffer_body>& serializer,
+                          http::request<http::buffer_body>& request);
+  Task<ErrorCode> read_response_head();
+  Task<void> answer(const Refusal& refusal);
+  [[nodiscard]] bool can_repeat() const;
+
+  Client& client_;
+  UpstreamConnection& upstream_;
+  AccessLog& log_;
+  const Site& site_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+
+  client_tls::PhaseContext context_{client_tls::Phase::rewrite};
+  client_tls::ClientTls tls_;
+
+  RequestParser request_;
+  Target target_;
+  std::string verified_chain_;  // PEM; empty unless the client proved who it is
+  std::optional<ResponseParser> upstream_response_;
+  http::response<http::buffer_body> response_;
+  std::optional<http::response_serializer<http::buffer_body>> serializer_;
+
+  After after_ = After::keep_alive;
+  unsigned status_ = 0;  // of the response that was begun
+  std::uint64_t bytes_sent_ = 0;
+  bool upstream_asked_ = false;
+  std::string error_;
+};
+
+}  // namespace reverse_proxy

@@ -1,0 +1,35 @@
+// What of a message goes on to the other side, and what does not: fields, framing and the request's target.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http.hpp"
+
+namespace reverse_proxy {
+
+// Why a request's framing could mean something else to the upstream than to us (request smuggling; RFC 9112,
+// sections 3.2, 6.1 and 6.3), or empty.
+std::optional<std::string_view> ambiguity_of(const http::request_header<>& request);
+
+// The target in origin-form: "https://a.test/x" becomes "/x", and its authority is the host (RFC 9112, section 3.2.2).
+// Empty for a target that names nothing here: authority-form, or another scheme.
+struct Target {
+  std::string path;
+  std::string host;  // in lower case, without the port
+};
+std::optional<Target> target_of(const http::request_header<>& request);
+
+// Copies the fields that are not about this connection alone (RFC 9110, section 7.6.1), nor about the message's
+// framing, which each side of a proxy decides for itself.
+void copy_end_to_end(const http::fields& from, http::fields& to);
+
+// Removes whatever could be taken for what the proxy itself says of the client: Client-Cert and Client-Cert-Chain
+// (RFC 9440, section 2.4), X-Forwarded-*, Forwarded; with underscores too, as CGI and WSGI make both the same.
+void remove_forgeable(http::fields& fields);
+
+// Client-Cert, and Client-Cert-Chain where there is more than one certificate (RFC 9440, section 2), from a PEM chain.
+void set_client_certificate(http::fields& fields, std::string_view pem_chain);
+
+}  // namespace reverse_proxy

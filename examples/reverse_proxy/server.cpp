@@ -1,0 +1,120 @@
+#include "server.hpp"
+
+#include <client_tls/result.hpp>
+#include <iostream>
+#include <stdexcept>
+#include <thread>
+
+#include "tls.hpp"
+
+namespace reverse_proxy {
+namespace {
+
+// Boost.Asio takes an SSL_CTX over: here it gets a reference of its own.
+asio::ssl::context share(SSL_CTX* ssl_ctx) {
+  SSL_CTX_up_ref(ssl_ctx);
+  return asio::ssl::context(ssl_ctx);
+}
+
+}  // namespace
+
+Server::Server(const Config& config) : config_(config), log_(config.log) {
+  for (const auto& listener : config.listeners) listen(listener);
+}
+
+void Server::listen(const ListenerConfig& config) {
+  install_handlers(config);
+  auto& listener = *listeners_.emplace_back(
+      std::make_unique<Listener>(Listener{share(config.ssl_ctx.get()), tcp::acceptor(control_)}));
+  std::ostringstream name;
+  name << config.endpoint;
+  try {
+    listener.acceptor.open(config.endpoint.protocol());
+    listener.acceptor.set_option(tcp::acceptor::reuse_address(true));
+    listener.acceptor.bind(config.endpoint);
+    listener.acceptor.listen();
+  } catch (const boost::system::system_error& error) {
+    throw std::runtime_error("cannot listen on " + name.str() + ": " + error.code().message());
+  }
+  std::cerr << "listening on " << listener.acceptor.local_endpoint() << '\n';
+}
+
+void Server::run() {
+  asio::co_spawn(control_, wait_for_signals(), asio::detached);
+  for (const auto& listener : listeners_) asio::co_spawn(control_, accept(*listener), asio::detached);
+  const unsigned wanted = config_.threads != 0 ? config_.threads : std::max(1U, std::thread::hardware_concurrency());
+  std::vector<std::jthread> threads;
+  for (unsigned i = 1; i < wanted; ++i) threads.emplace_back([this] { io_.run(); });
+  std::cerr << "ready\n";
+  io_.run();
+}
+
+Task<void> Server::accept(Listener& listener) {
+  asio::steady_timer pause(control_);
+  while (listener.acceptor.is_open()) {
+    const asio::any_io_executor strand = asio::make_strand(io_);
+    auto [error, socket] = co_await listener.acceptor.async_accept(strand, as_result);
+    if (error == asio::error::operation_aborted) continue;
+    if (error) {  // out of file descriptors, for instance: some may come free
+      std::cerr << "a connection could not be accepted: " << error.message() << '\n';
+      pause.expires_after(std::chrono::milliseconds(100));
+      co_await pause.async_wait(as_result);
+      continue;
+    }
+    auto connection = std::make_shared<Connection>(std::move(socket), listener.ssl_context, config_.time_limits, log_);
+    asio::co_spawn(strand, serve(std::move(connection)), asio::detached);
+  }
+}
+
+Task<void> Server::serve(std::shared_ptr<Connection> connection) {
+  enter(connection);
+  try {
+    co_await connection->run();
+  } catch (const std::exception& error) {
+    std::cerr << "a connection was ended: " << error.what() << '\n';
+  }
+  leave(connection);
+}
+
+Task<void> Server::wait_for_signals() {
+  co_await signals_.async_wait(as_result);
+  std::cerr << "stopping\n";
+  for (const auto& listener : listeners_) listener->acceptor.close();
+  signals_.async_wait([this](const ErrorCode& error, int /*signal*/) {
+    if (!error) io_.stop();
+  });
+  shutdown_timer_.expires_after(config_.time_limits.shutdown);
+  shutdown_timer_.async_wait([this](const ErrorCode& error) {
+    if (!error) io_.stop();
+  });
+  stop_connections();
+  end_when_empty();
+}
+
+void Server::stop_connections() {
+  const std::scoped_lock lock(mutex_);
+  stopping_ = true;
+  for (const auto& connection : connections_) connection->stop();
+}
+
+// Without a timer, a signal or a connection to wait for, the threads return.
+void Server::end_when_empty() {
+  const std::scoped_lock lock(mutex_);
+  if (!stopping_ || !connections_.empty()) return;
+  shutdown_timer_.cancel();
+  signals_.cancel();
+}
+
+void Server::enter(const std::shared_ptr<Connection>& connection) {
+  const std::scoped_lock lock(mutex_);
+  connections_.insert(connection);
+  if (stopping_) connection->stop();
+}
+
+void Server::leave(const std::shared_ptr<Connection>& connection) {
+  const std::scoped_lock lock(mutex_);
+  connections_.erase(connection);
+  if (stopping_) asio::post(control_, [this] { end_when_empty(); });
+}
+
+}  // namespace reverse_proxy

@@ -1,0 +1,53 @@
+// The listeners, the threads, and the stop.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "access_log.hpp"
+#include "config.hpp"
+#include "connection.hpp"
+#include "http.hpp"
+
+namespace reverse_proxy {
+
+class Server {
+ public:
+  // Opens the listeners and the log. The configuration must outlive the server. Throws std::runtime_error.
+  explicit Server(const Config& config);
+
+  // Serves on all threads until SIGTERM or SIGINT: then no connection and no request more is taken, and the requests
+  // that are running have the shutdown time limit to end. A second signal ends them at once.
+  void run();
+
+ private:
+  struct Listener {
+    asio::ssl::context ssl_context;
+    tcp::acceptor acceptor;
+  };
+
+  void listen(const ListenerConfig& config);
+  Task<void> accept(Listener& listener);
+  Task<void> serve(std::shared_ptr<Connection> connection);
+  Task<void> wait_for_signals();
+  void stop_connections();
+  void end_when_empty();
+  void enter(const std::shared_ptr<Connection>& connection);
+  void leave(const std::shared_ptr<Connection>& connection);
+
+  const Config& config_;
+  AccessLog log_;
+  asio::io_context io_;
+  asio::strand<asio::io_context::executor_type> control_{asio::make_strand(io_)};  // the signals and the acceptors
+  asio::signal_set signals_{control_, SIGTERM, SIGINT};
+  asio::steady_timer shutdown_timer_{control_};
+  std::vector<std::unique_ptr<Listener>> listeners_;
+
+  std::mutex mutex_;  // for what follows
+  std::set<std::shared_ptr<Connection>> connections_;
+  bool stopping_ = false;
+};
+
+}  // namespace reverse_proxy

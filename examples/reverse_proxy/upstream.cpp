@@ -1,0 +1,34 @@
+#include "upstream.hpp"
+
+namespace reverse_proxy {
+
+Task<ErrorCode> UpstreamConnection::open(const Upstream& upstream) {
+  reused_ = is_usable();
+  if (reused_) co_return ErrorCode{};
+  close();
+  const auto [error] = co_await stream().async_connect(upstream.endpoint, as_result);
+  if (!error) {
+    ErrorCode ignored;  // it is faster with it, and works without
+    stream_.socket().set_option(tcp::no_delay(true), ignored);
+  }
+  co_return error;
+}
+
+// An upstream that has closed the connection, or says something unasked, has made the socket readable.
+bool UpstreamConnection::is_usable() {
+  auto& socket = stream_.socket();
+  if (!socket.is_open() || buffer_.size() > 0) return false;
+  ErrorCode error;
+  socket.non_blocking(true, error);
+  if (error) return false;
+  char byte = 0;
+  socket.receive(asio::buffer(&byte, 1), tcp::socket::message_peek, error);
+  return error == asio::error::would_block;
+}
+
+void UpstreamConnection::close() {
+  stream_.close();
+  buffer_.clear();
+}
+
+}  // namespace reverse_proxy

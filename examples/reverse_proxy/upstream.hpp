@@ -1,0 +1,41 @@
+// The proxy's connection to an upstream.
+#pragma once
+
+#include <chrono>
+
+#include "config.hpp"
+#include "http.hpp"
+
+namespace reverse_proxy {
+
+// Kept open from one request of a client to the next, and never shared between clients.
+class UpstreamConnection {
+ public:
+  UpstreamConnection(asio::any_io_executor executor, std::chrono::seconds limit)
+      : stream_(std::move(executor)), limit_(limit) {}
+
+  // Connects, or keeps the connection that is open.
+  Task<ErrorCode> open(const Upstream& upstream);
+
+  // Whether the last open() kept a connection: the upstream may be closing it at this moment.
+  [[nodiscard]] bool reused() const { return reused_; }
+
+  // The stream, with the time limit set for the operation that comes next.
+  TcpStream& stream() {
+    stream_.expires_after(limit_);
+    return stream_;
+  }
+  beast::flat_buffer& buffer() { return buffer_; }
+
+  void close();
+
+ private:
+  bool is_usable();
+
+  TcpStream stream_;
+  beast::flat_buffer buffer_;
+  std::chrono::seconds limit_;
+  bool reused_ = false;
+};
+
+}  // namespace reverse_proxy
