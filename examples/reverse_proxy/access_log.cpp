@@ -2,9 +2,9 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <stdexcept>
+#include <system_error>
 
 namespace reverse_proxy {
 namespace {
@@ -30,7 +30,8 @@ std::string timestamp(system_clock::time_point time) {
 }  // namespace
 
 AccessLog::AccessLog(const std::string& file) : file_(file == "-" ? stdout : std::fopen(file.c_str(), "ae")) {
-  if (!file_) throw std::runtime_error("the log " + file + " cannot be opened: " + std::strerror(errno));
+  if (!file_)
+    throw std::runtime_error("the log " + file + " cannot be opened: " + std::generic_category().message(errno));
 }
 
 LogLine AccessLog::line() {

@@ -32,6 +32,7 @@ std::string digest_of(const X509* certificate) {
 
 std::string digest_of_set(const std::vector<client_tls::X509Ptr>& certificates) {
   std::vector<std::string> digests;
+  digests.reserve(certificates.size());
   for (const auto& certificate : certificates) digests.push_back(digest_of(certificate.get()));
   std::ranges::sort(digests);
   digests.erase(std::ranges::unique(digests).begin(), digests.end());

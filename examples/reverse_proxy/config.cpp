@@ -43,7 +43,7 @@ ClientCertificate read_mode(const ConfigNode& node) {
   if (mode == "off") return ClientCertificate::off;
   if (mode == "optional") return ClientCertificate::optional;
   if (mode == "required") return ClientCertificate::required;
-  node.fail("must be \"off\", \"optional\" or \"required\"");
+  node.fail(R"(must be "off", "optional" or "required")");
 }
 
 std::string read_server_name(const std::string& name, const ConfigNode& node) {

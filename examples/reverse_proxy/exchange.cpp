@@ -145,7 +145,7 @@ Task<ErrorCode> Exchange::ask_upstream(http::request<http::buffer_body>& request
 Task<Exchange::Verdict> Exchange::send_body(http::request_serializer<http::buffer_body>& serializer,
                                             http::request<http::buffer_body>& request) {
   if (request_.get().count(http::field::expect) > 0) {
-    http::response<http::empty_body> go_on(http::status::continue_, 11);
+    const http::response<http::empty_body> go_on(http::status::continue_, 11);
     auto& stream = client_.within(client_.time_limits.body);
     co_await http::async_write(stream, go_on, as_result);  // if it fails, so does the reading that follows
   }

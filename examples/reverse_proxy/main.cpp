@@ -11,25 +11,7 @@ namespace {
 constexpr int failed = 1;
 constexpr int bad_usage = 2;  // a mistake in the command line or in the configuration
 
-int run(const std::string& config_file, bool only_check) {
-  try {
-    const auto config = reverse_proxy::read_config(config_file);
-    if (only_check) return 0;
-    reverse_proxy::Server server(config);
-    server.run();
-    return 0;
-  } catch (const reverse_proxy::ConfigError& error) {
-    std::cerr << "reverse_proxy: " << error.what() << '\n';
-    return bad_usage;
-  } catch (const std::exception& error) {
-    std::cerr << "reverse_proxy: " << error.what() << '\n';
-    return failed;
-  }
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app(
       "A TLS-terminating HTTP/1.1 reverse proxy that asks its clients for certificates.\n"
       "It writes one JSON line a request to its log, and stops on SIGTERM after the running requests.");
@@ -45,6 +27,24 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : bad_usage;
   }
+  const auto config = reverse_proxy::read_config(config_file);
+  if (only_check) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // for a log that is a pipe; nobody else raises it
-  return run(config_file, only_check);
+  reverse_proxy::Server server(config);
+  server.run();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const reverse_proxy::ConfigError& error) {
+    std::cerr << "reverse_proxy: " << error.what() << '\n';
+    return bad_usage;
+  } catch (const std::exception& error) {
+    std::cerr << "reverse_proxy: " << error.what() << '\n';
+    return failed;
+  }
 }

@@ -40,6 +40,7 @@ Decision on_certificate(Handshake& handshake) {
   if (site->client_certificate == ClientCertificate::off) return Decision::proceed;
   if (SSL_set1_verify_cert_store(handshake.ssl(), site->anchors.store.get()) != 1) return Decision::reject;
   std::vector<X509*> hints;
+  hints.reserve(site->anchors.certificates.size());
   for (const auto& anchor : site->anchors.certificates) hints.push_back(anchor.get());
   return decision(handshake.tls().request_client_certificate(hints));
 }
