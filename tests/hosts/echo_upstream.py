@@ -4,6 +4,7 @@
 It prints "ready PORT" when it listens on 127.0.0.1.
 """
 
+import contextlib
 import hashlib
 import http.server
 import json
@@ -66,4 +67,5 @@ class Server(http.server.ThreadingHTTPServer):
 if __name__ == "__main__":
     with Server(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0), Echo) as server:
         print("ready", server.server_address[1], flush=True)
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
