@@ -155,9 +155,10 @@ class Demo:
         print(f"The proxy listens on 127.0.0.1:{self.port}, until Ctrl-C. To try by hand, in another terminal:\n")
         print(text(self.curl_command("optional.test", "good")))
         print(text(self.curl_command("required.test", None)))
-        print(text(self.s_client_command("optional.test", "good") + ["-sess_out", self.session_file("mine")]))
-        print(text(self.s_client_command("optional.test", None) + ["-sess_in", self.session_file("mine")]))
-        print("    (s_client: type GET / HTTP/1.1, Host: optional.test, Connection: close, and an empty line)")
+        request = ["printf", r"'GET / HTTP/1.1\r\nHost: optional.test\r\nConnection: close\r\n\r\n'", "|"]
+        session = self.session_file("mine")
+        print(text(request + self.s_client_command("optional.test", "good") + ["-sess_out", session]))
+        print(text(request + self.s_client_command("optional.test", None) + ["-sess_in", session]))
         print(f"  tail -f {self.folder / 'access.log'}\n\nIts configuration is {self.folder / 'proxy.json'}; the "
               "names are open.test, optional.test, required.test and\nprivate.test, the certificates good, expired and "
               "stranger.", flush=True)
