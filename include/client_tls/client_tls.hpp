@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "client_tls/client_verify.hpp"
+#include "client_tls/export.hpp"
 #include "client_tls/log_entry.hpp"
 #include "client_tls/phase.hpp"
 #include "client_tls/phase_context.hpp"
@@ -49,7 +50,7 @@ inline constexpr std::size_t max_scope_size = 4096;
 // - They never throw, except set_client_verify(std::string_view). A library built with -fno-exceptions cannot report
 //   that a std::string found no memory: there, log_entry and ClientVerify::parse end the program.
 // - OpenSSL's error queue is afterwards as it was before.
-class ClientTls {
+class CLIENT_TLS_API ClientTls {
  public:
   ClientTls(SSL* ssl, PhaseContext& context) noexcept : ssl_(ssl), context_(&context) {}
   ClientTls(SSL*, PhaseContext&&) = delete;        // a context outlives its facade,

@@ -6,13 +6,14 @@
 #include <string_view>
 #include <utility>
 
+#include "client_tls/export.hpp"
 #include "client_tls/result.hpp"
 
 namespace client_tls {
 
 // A checked value for set_client_verify. It owns its text; a copy may allocate and, where exceptions are enabled, throw
 // std::bad_alloc, a move does neither.
-class ClientVerify {
+class CLIENT_TLS_API ClientVerify {
  public:
   // The longest reason, in bytes.
   static constexpr std::size_t max_reason_size = 256;

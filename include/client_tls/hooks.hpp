@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "client_tls/client_tls.hpp"
+#include "client_tls/export.hpp"
 #include "client_tls/phase.hpp"
 #include "client_tls/result.hpp"
 
@@ -78,6 +79,6 @@ struct Hooks {
 // Call it before the SSL_CTX is used, from one thread.
 // Errors: invalid_argument (null); already_installed; out_of_memory; openssl. Nothing is changed then.
 // OpenSSL: SSL_CTX_set_client_hello_cb, SSL_CTX_set_cert_cb, SSL_CTX_set_ex_data.
-[[nodiscard]] Result<void> install(SSL_CTX* ssl_ctx, Hooks hooks) noexcept;
+[[nodiscard]] CLIENT_TLS_API Result<void> install(SSL_CTX* ssl_ctx, Hooks hooks) noexcept;
 
 }  // namespace client_tls

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "client_tls/export.hpp"
 #include "client_tls/result.hpp"
 
 namespace client_tls {
@@ -123,10 +124,10 @@ concept AllowedInPhase = allowed(O, Where::phase);
 
 // The error for a call in a phase that does not allow it, for instance
 // "request_client_certificate cannot be called in access phase (only in: certificate)".
-[[nodiscard]] Error wrong_phase(Operation operation, Phase phase) noexcept;
+[[nodiscard]] CLIENT_TLS_API Error wrong_phase(Operation operation, Phase phase) noexcept;
 
 // What the throwing overload of set_client_verify throws for a wrong phase; what() is wrong_phase's message.
-class PhaseError : public std::logic_error {
+class CLIENT_TLS_API PhaseError : public std::logic_error {
  public:
   explicit PhaseError(const Error& error) : std::logic_error(std::string(error.message)) {}
 };

@@ -8,13 +8,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "client_tls/export.hpp"
 #include "client_tls/result.hpp"
 
 namespace client_tls {
 
 // A server name (RFC 6066, section 3) of at most 255 bytes, ASCII letters in lower case, otherwise as the client sent
 // it; empty where the client named none. It holds its bytes itself and allocates nothing.
-class ServerName {
+class CLIENT_TLS_API ServerName {
  public:
   static constexpr std::size_t max_size = 255;
 

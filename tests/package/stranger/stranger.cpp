@@ -1,0 +1,43 @@
+// Whether everything that the headers declare is in the library.
+#include <client_tls/client_tls.hpp>
+#include <client_tls/hooks.hpp>
+#include <client_tls/openssl_ptr.hpp>
+#include <client_tls/server_name.hpp>
+#include <client_tls/version.hpp>
+#include <cstdio>
+
+using namespace client_tls;
+
+namespace {
+
+// Each operation on a connection that is none, in a phase where it is allowed: the error says so.
+bool all_say_no_tls() {
+  const auto no_tls = [](const auto& result) { return !result && result.error().code == Errc::no_tls; };
+  PhaseContext context{Phase::client_hello};
+  const ClientTls tls{nullptr, context};
+  bool good = no_tls(tls.bind_session("scope"));
+  context.enter(Phase::certificate);
+  good = good && no_tls(tls.request_client_certificate()) && no_tls(tls.disable_session_reuse());
+  context.enter(Phase::access);
+  good = good && no_tls(tls.get_full_client_certificate_chain());
+  auto value = ClientVerify::parse("SUCCESS");
+  good = good && value && tls.set_client_verify(*std::move(value));
+  context.enter(Phase::log);
+  return good && no_tls(tls.log_entry()) && no_tls(ServerName::from_client_hello(nullptr));
+}
+
+bool installs_once() {
+  const SslCtxPtr ssl_ctx{SSL_CTX_new(TLS_server_method())};
+  const bool first = install(ssl_ctx.get(), Hooks{}).has_value();
+  const auto second = install(ssl_ctx.get(), Hooks{});
+  return first && !second && second.error().code == Errc::already_installed;
+}
+
+}  // namespace
+
+int main() {
+  const bool good = all_say_no_tls() && installs_once();
+  std::printf("client_tls %d.%d.%d %s\n", CLIENT_TLS_VERSION_MAJOR, CLIENT_TLS_VERSION_MINOR, CLIENT_TLS_VERSION_PATCH,
+              good ? "works" : "does not work");
+  return good ? 0 : 1;
+}
