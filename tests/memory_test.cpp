@@ -1,59 +1,13 @@
-// How much memory a client can make a server use before it is refused: OpenSSL's own allocations, counted. A program of
-// its own, because OpenSSL takes its memory functions only before it has allocated anything.
-#include <malloc.h>
-#include <openssl/crypto.h>
-
-#include <algorithm>
-#include <atomic>
-#include <cstdlib>
-
+// How much memory a client can make a server use before it is refused: all allocations, counted.
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 #include "support/pair.hpp"
 
 using namespace test;
 
-namespace {
-
-constinit std::atomic<std::size_t> in_use{0};
-constinit std::atomic<std::size_t> peak{0};
-
-void count(void* block) {
-  if (block == nullptr) return;
-  const std::size_t now = in_use += malloc_usable_size(block);
-  std::size_t highest = peak;
-  while (now > highest && !peak.compare_exchange_weak(highest, now)) {
-  }
-}
-
-void uncount(void* block) {
-  if (block != nullptr) in_use -= malloc_usable_size(block);
-}
-
-void* counted_malloc(std::size_t size, const char*, int) {
-  void* block = std::malloc(size);
-  count(block);
-  return block;
-}
-
-void* counted_realloc(void* old, std::size_t size, const char*, int) {
-  uncount(old);
-  void* block = std::realloc(old, size);
-  count(block != nullptr ? block : old);
-  return block;
-}
-
-void counted_free(void* block, const char*, int) {
-  uncount(block);
-  std::free(block);
-}
-
-const int counting = CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free);
-
-}  // namespace
-
 // V9
 TEST_CASE("memory: a chain over the limits costs at most 16 MiB before its handshake ends") {
-  REQUIRE(counting == 1);
+  REQUIRE(counts_openssl());
   constexpr std::size_t most = std::size_t{16} * 1024 * 1024;
   const auto chain_of = [](std::size_t certificates, std::size_t extra_bytes) {
     std::vector<Certificate> chain;
@@ -80,12 +34,12 @@ TEST_CASE("memory: a chain over the limits costs at most 16 MiB before its hands
         for (const Certificate& certificate : chain) options.chain.push_back(certificate.get());
         Server server{mechanism};
         server.on_certificate = [](SSL* ssl) { return ask(ssl); };
-        const std::size_t before = in_use;
-        peak = before;
+        forget_peak();
+        const std::size_t before = bytes_in_use();
         Pair pair{server, options};  // both sides, and the wire between them
         CHECK_FALSE(pair.done());
         CHECK(pair.seen().alert);
-        CHECK(peak - before <= most);
+        CHECK(peak_bytes() - before <= most);
       }
     }
   }

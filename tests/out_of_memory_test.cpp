@@ -1,0 +1,346 @@
+// P3: memory runs out, at each allocation in turn: once, and from there on. Whatever comes of it: no crash, no leak, no
+// client that looks verified and is not, no session that resumes where it must not or without its chain.
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "client_tls/hooks.hpp"
+#include "client_tls/server_name.hpp"
+#include "support/allocations.hpp"
+#include "support/catch.hpp"
+#include "support/pair.hpp"
+
+using namespace test;
+using client_tls::ClientTls;
+using client_tls::ClientVerify;
+using client_tls::Decision;
+using client_tls::Handshake;
+using client_tls::Hooks;
+using client_tls::Phase;
+using client_tls::PhaseContext;
+using client_tls::SslCtxPtr;
+using client_tls::SslPtr;
+using client_tls::SslSessionPtr;
+
+namespace {
+
+// Every how manyeth allocation fails. All of them take minutes: scripts/test does a part, .ci/run does all.
+std::size_t stride() {
+  const char* value = std::getenv("CLIENT_TLS_ALLOCATION_STRIDE");
+  const std::size_t stride = value != nullptr ? std::strtoul(value, nullptr, 10) : 0;
+  return stride != 0 ? stride : 11;
+}
+
+enum class Presents : std::uint8_t { nothing, trusted, untrusted };
+
+struct Scenario {
+  const char* name;
+  int version;
+  Presents presents = Presents::trusted;
+  bool resumed = false;
+  bool hints = false;
+  bool disable_reuse = false;
+  bool suspend = false;
+  bool reject = false;
+  bool use_hooks = false;
+};
+
+const Scenario scenarios[] = {
+    {.name = "1.2, full, no certificate", .version = TLS1_2_VERSION, .presents = Presents::nothing},
+    {.name = "1.3, full, no certificate", .version = TLS1_3_VERSION, .presents = Presents::nothing},
+    {.name = "1.2, full, certificate", .version = TLS1_2_VERSION},
+    {.name = "1.3, full, certificate", .version = TLS1_3_VERSION},
+    {.name = "1.2, full, untrusted certificate", .version = TLS1_2_VERSION, .presents = Presents::untrusted},
+    {.name = "1.3, full, untrusted certificate", .version = TLS1_3_VERSION, .presents = Presents::untrusted},
+    {.name = "1.2, resumed, no certificate", .version = TLS1_2_VERSION, .presents = Presents::nothing, .resumed = true},
+    {.name = "1.3, resumed, no certificate", .version = TLS1_3_VERSION, .presents = Presents::nothing, .resumed = true},
+    {.name = "1.2, resumed, certificate", .version = TLS1_2_VERSION, .resumed = true},
+    {.name = "1.3, resumed, certificate", .version = TLS1_3_VERSION, .resumed = true},
+    {.name = "1.2, asked with hints", .version = TLS1_2_VERSION, .hints = true},
+    {.name = "1.3, asked with hints", .version = TLS1_3_VERSION, .hints = true},
+    {.name = "1.2, reuse disabled", .version = TLS1_2_VERSION, .disable_reuse = true},
+    {.name = "1.3, reuse disabled", .version = TLS1_3_VERSION, .disable_reuse = true},
+    {.name = "1.2, suspended and resumed, with hooks", .version = TLS1_2_VERSION, .suspend = true, .use_hooks = true},
+    {.name = "1.3, suspended and resumed, with hooks", .version = TLS1_3_VERSION, .suspend = true, .use_hooks = true},
+    {.name = "1.3, rejected, with hooks", .version = TLS1_3_VERSION, .reject = true, .use_hooks = true},
+};
+
+// The host: what its callbacks do, without an allocation of its own.
+const Scenario* current = nullptr;
+std::string_view current_scope = "scope";
+bool suspended_once = false;
+
+bool decide(const ClientTls& tls) {
+  X509* const hints[] = {Pki::get().ca1.get(), Pki::get().ca2.get()};
+  if (current->disable_reuse && !tls.disable_session_reuse()) return false;
+  return tls.request_client_certificate(current->hints ? std::span<X509* const>(hints) : std::span<X509* const>{})
+      .has_value();
+}
+
+int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
+  *alert = SSL_AD_INTERNAL_ERROR;
+  if (current_scope.empty()) return SSL_CLIENT_HELLO_SUCCESS;  // a host that forgets
+  PhaseContext context{Phase::client_hello};
+  return ClientTls{ssl, context}.bind_session(current_scope) ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
+}
+
+int on_certificate(SSL* ssl, void* /*argument*/) {
+  PhaseContext context{Phase::certificate};
+  return decide(ClientTls{ssl, context}) ? 1 : 0;
+}
+
+Hooks make_hooks() {
+  Hooks hooks;
+  hooks.client_hello = [](Handshake& handshake) {
+    return handshake.tls().bind_session(current_scope) ? Decision::proceed : Decision::reject;
+  };
+  hooks.certificate = [](Handshake& handshake) {
+    if (current->reject) return Decision::reject;
+    if (current->suspend && !std::exchange(suspended_once, true)) return Decision::suspend;
+    return decide(handshake.tls()) ? Decision::proceed : Decision::reject;
+  };
+  return hooks;
+}
+
+SslCtxPtr make_server_ctx(const Scenario& scenario, bool install_hooks = true) {
+  const Pki& pki = Pki::get();
+  SslCtxPtr ctx{SSL_CTX_new(TLS_server_method())};
+  SSL_CTX_set_min_proto_version(ctx.get(), scenario.version);
+  SSL_CTX_set_max_proto_version(ctx.get(), scenario.version);
+  SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_use_certificate(ctx.get(), pki.server.get());
+  SSL_CTX_use_PrivateKey(ctx.get(), pki.server.key.get());
+  X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx.get()), pki.ca1.get());
+  if (scenario.use_hooks && !install_hooks) return ctx;
+  if (scenario.use_hooks) {
+    REQUIRE(client_tls::install(ctx.get(), make_hooks()));
+  } else {
+    SSL_CTX_set_client_hello_cb(ctx.get(), on_client_hello, nullptr);
+    SSL_CTX_set_cert_cb(ctx.get(), on_certificate, nullptr);
+  }
+  return ctx;
+}
+
+SslSessionPtr* newest_session = nullptr;
+
+int keep_session(SSL* /*ssl*/, SSL_SESSION* session) {
+  newest_session->reset(session);
+  return 1;
+}
+
+SslCtxPtr make_client_ctx(const Scenario& scenario) {
+  const Pki& pki = Pki::get();
+  SslCtxPtr ctx{SSL_CTX_new(TLS_client_method())};
+  SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(ctx.get(), keep_session);
+  if (scenario.presents == Presents::nothing) return ctx;
+  const bool trusted = scenario.presents == Presents::trusted;
+  const Certificate& client = trusted ? pki.client1 : pki.client2;
+  SSL_CTX_use_certificate(ctx.get(), client.get());
+  SSL_CTX_use_PrivateKey(ctx.get(), client.key.get());
+  SSL_CTX_add1_chain_cert(ctx.get(), (trusted ? pki.intermediate1 : pki.intermediate2).get());
+  return ctx;
+}
+
+// One connection; the server's side, and what the host asks the library, are where allocations fail.
+struct Connection {
+  SslPtr server;
+  SslPtr client;
+  SslSessionPtr session;  // that the client has got
+  std::string chain;      // what the host was told: "none", "error: ..." or the PEM
+  std::string verify;
+
+  [[nodiscard]] bool done() const { return server && SSL_is_init_finished(server.get()) == 1; }
+  [[nodiscard]] bool resumed() const { return done() && SSL_session_reused(server.get()) == 1; }
+};
+
+void drive(Connection& connection) {
+  char byte = 0;
+  for (int i = 0; i < 12; ++i) {
+    SSL_read(connection.client.get(), &byte, 1);
+    ERR_clear_error();
+    const Failing::Here here;
+    const int result = SSL_read(connection.server.get(), &byte, 1);
+    const int error = SSL_get_error(connection.server.get(), result);
+    ERR_clear_error();
+    if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) break;
+  }
+  SSL_read(connection.client.get(), &byte, 1);
+  ERR_clear_error();
+}
+
+void use_in_request(const SSL* ssl) {
+  PhaseContext context{Phase::access};
+  const ClientTls tls{const_cast<SSL*>(ssl), context};
+  const Failing::Here here;
+  (void)tls.get_full_client_certificate_chain();
+  auto value = ClientVerify::parse("FAILED:a reason that is longer than a short string");
+  if (value) (void)tls.set_client_verify(*std::move(value));
+  context.enter(Phase::log);
+  const auto entry = tls.log_entry();
+  // An error, or the override: nothing else.
+  if (entry && context.client_verify() && entry->client_verify != context.client_verify()->text()) std::abort();
+}
+
+void ask_library(Connection& connection) {
+  PhaseContext context{Phase::access};
+  const ClientTls tls{connection.server.get(), context};
+  const auto chain = tls.get_full_client_certificate_chain();
+  connection.chain = !chain ? "error: " + std::string(chain.error().message) : std::string(chain->value_or("none"));
+  context.enter(Phase::log);
+  const auto entry = tls.log_entry();
+  connection.verify = entry ? entry->client_verify : "error: " + std::string(entry.error().message);
+}
+
+Connection connect(SSL_CTX* server_ctx, SSL_CTX* client_ctx, SSL_SESSION* session) {
+  Connection connection;
+  newest_session = &connection.session;
+  suspended_once = false;
+  connection.client.reset(SSL_new(client_ctx));
+  if (session != nullptr) {
+    const SslSessionPtr copy{SSL_SESSION_dup(session)};
+    SSL_set_session(connection.client.get(), copy.get());
+  }
+  BIO* server_end = nullptr;
+  BIO* client_end = nullptr;
+  BIO_new_bio_pair(&server_end, 1 << 16, &client_end, 1 << 16);
+  SSL_set_bio(connection.client.get(), client_end, client_end);
+  SSL_set_connect_state(connection.client.get());
+  {
+    const Failing::Here here;
+    connection.server.reset(SSL_new(server_ctx));
+    ERR_clear_error();
+  }
+  if (!connection.server) {
+    BIO_free(server_end);
+    return connection;
+  }
+  SSL_set_bio(connection.server.get(), server_end, server_end);
+  SSL_set_accept_state(connection.server.get());
+  drive(connection);
+  if (connection.done()) {
+    use_in_request(connection.server.get());
+    ask_library(connection);
+    SSL_set_shutdown(connection.server.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  }
+  return connection;
+}
+
+// What a connection may look like, given the one where nothing failed.
+bool as_it_should_be(const Connection& connection, const Connection& good) {
+  const bool failed = connection.verify.starts_with("FAILED:") || connection.verify.starts_with("error: ");
+  if (connection.verify != good.verify && !(failed && good.verify != "NONE")) return false;
+  return connection.chain == good.chain || connection.chain.starts_with("error: ");
+}
+
+// Offers the session again, with nothing failing.
+void check_what_it_left(SSL_CTX* server_ctx, SSL_CTX* client_ctx, const Connection& connection,
+                        const Connection& good) {
+  if (!connection.session || SSL_SESSION_is_resumable(connection.session.get()) != 1) return;
+  const Connection again = connect(server_ctx, client_ctx, connection.session.get());
+  REQUIRE(again.done());
+  REQUIRE(again.chain == good.chain);
+  // The verdict stays with the session, also where it is that the memory for the verification was lacking.
+  REQUIRE(again.verify == (again.resumed() ? connection : good).verify);
+  if (current->disable_reuse) REQUIRE_FALSE(again.resumed());
+  for (const std::string_view elsewhere : {"another scope", ""}) {
+    if (current->use_hooks && elsewhere.empty()) continue;  // install binds what its handler forgets
+    current_scope = elsewhere;
+    const Connection other = connect(server_ctx, client_ctx, connection.session.get());
+    current_scope = "scope";
+    REQUIRE(other.done());
+    REQUIRE_FALSE(other.resumed());
+  }
+}
+
+void run(const Scenario& scenario) {
+  current = &scenario;
+  const SslCtxPtr server_ctx = make_server_ctx(scenario);
+  const SslCtxPtr client_ctx = make_client_ctx(scenario);
+  const Connection first = connect(server_ctx.get(), client_ctx.get(), nullptr);
+  REQUIRE(first.done() == !scenario.reject);
+  SSL_SESSION* offered = scenario.resumed ? first.session.get() : nullptr;
+  const Connection good = connect(server_ctx.get(), client_ctx.get(), offered);
+  REQUIRE(good.resumed() == scenario.resumed);
+  if (!scenario.reject) check_what_it_left(server_ctx.get(), client_ctx.get(), good, good);
+  for (const Mode mode : {Mode::once, Mode::from_there_on}) {
+    bool failed = true;
+    for (std::size_t number = 0; failed; number += stride()) {
+      OPENSSL_thread_stop();  // what OpenSSL keeps for a thread does not count as a leak
+      const std::size_t before = blocks_in_use();
+      {
+        Connection connection;
+        {
+          const Failing failing(number, mode);
+          connection = connect(server_ctx.get(), client_ctx.get(), offered);
+          failed = Failing::has_failed();
+        }
+        if (scenario.reject) REQUIRE_FALSE(connection.done());
+        if (connection.done()) {
+          REQUIRE(as_it_should_be(connection, good));
+          check_what_it_left(server_ctx.get(), client_ctx.get(), connection, first);
+        }
+      }
+      OPENSSL_thread_stop();
+      if (blocks_in_use() != before) {
+        UNSCOPED_INFO("allocation " << number << (mode == Mode::once ? " once" : " and all after it"));
+        CHECK(blocks_in_use() == before);
+      }
+    }
+  }
+}
+
+void run_all(int version) {
+  REQUIRE(counts_openssl());
+  for (const Scenario& scenario : scenarios) {
+    if (scenario.version != version) continue;
+    DYNAMIC_SECTION(scenario.name) {
+      run(scenario);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("out of memory: TLS 1.2") {
+  run_all(TLS1_2_VERSION);
+}
+
+TEST_CASE("out of memory: TLS 1.3") {
+  run_all(TLS1_3_VERSION);
+}
+
+TEST_CASE("out of memory: install") {
+  static constexpr Scenario scenario{.name = "install", .version = TLS1_3_VERSION, .use_hooks = true};
+  current = &scenario;
+  const SslCtxPtr client_ctx = make_client_ctx(scenario);
+  // In the first round OpenSSL's table of ex_data indices grows, for the life of the process.
+  bool first_round = true;
+  for (const Mode mode : {Mode::once, Mode::once, Mode::from_there_on}) {
+    bool failed = true;
+    for (std::size_t number = 0; failed; ++number) {
+      const std::size_t before = blocks_in_use();
+      {
+        const SslCtxPtr server_ctx = make_server_ctx(scenario, false);
+        bool installed = false;
+        {
+          const Failing failing(number, mode);
+          Hooks hooks = make_hooks();
+          const Failing::Here here;
+          const auto result = client_tls::install(server_ctx.get(), std::move(hooks));
+          installed = result.has_value();
+          failed = Failing::has_failed();
+          if (!result) CHECK(result.error().code == client_tls::Errc::out_of_memory);
+        }
+        CHECK(installed != failed);
+        const Connection connection = connect(server_ctx.get(), client_ctx.get(), nullptr);
+        CHECK(connection.verify == (installed ? "SUCCESS" : "NONE"));  // nothing or everything
+      }
+      OPENSSL_thread_stop();
+      if (!first_round) CHECK(blocks_in_use() == before);
+    }
+    first_round = false;
+  }
+}

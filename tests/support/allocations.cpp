@@ -1,0 +1,155 @@
+#include "support/allocations.hpp"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <limits>
+#include <new>
+
+namespace test {
+namespace {
+
+constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
+
+constinit std::atomic<std::size_t> bytes{0};
+constinit std::atomic<std::size_t> blocks{0};
+constinit std::atomic<std::size_t> made{0};
+constinit std::atomic<std::size_t> peak{0};
+
+// Failing is for one thread at a time.
+constinit std::size_t number = 0;
+constinit std::size_t fails_at = never;
+constinit bool fails_from_there_on = false;
+constinit bool paused = true;
+constinit bool failed = false;
+
+bool fails_now() {
+  if (paused || fails_at == never) return false;
+  const std::size_t current = number++;
+  const bool fails = current == fails_at || (fails_from_there_on && current > fails_at);
+  failed = failed || fails;
+  return fails;
+}
+
+void count(void* block) {
+  if (block == nullptr) return;
+  ++blocks;
+  ++made;
+  const std::size_t now = bytes += malloc_usable_size(block);
+  std::size_t highest = peak;
+  while (now > highest && !peak.compare_exchange_weak(highest, now)) {
+  }
+}
+
+void uncount(void* block) {
+  if (block == nullptr) return;
+  --blocks;
+  bytes -= malloc_usable_size(block);
+}
+
+void* allocate(std::size_t size) {
+  void* block = fails_now() ? nullptr : std::malloc(size);
+  count(block);
+  return block;
+}
+
+void release(void* block) {
+  uncount(block);
+  std::free(block);
+}
+
+void* openssl_malloc(std::size_t size, const char* /*file*/, int /*line*/) {
+  return allocate(size);
+}
+
+void* openssl_realloc(void* old, std::size_t size, const char* /*file*/, int /*line*/) {
+  if (fails_now()) return nullptr;
+  uncount(old);
+  void* block = std::realloc(old, size);
+  count(block != nullptr ? block : old);
+  return block;
+}
+
+void openssl_free(void* block, const char* /*file*/, int /*line*/) {
+  release(block);
+}
+
+const bool taken = CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) == 1;
+
+}  // namespace
+
+bool counts_openssl() {
+  return taken;
+}
+
+std::size_t bytes_in_use() {
+  return bytes;
+}
+
+std::size_t blocks_in_use() {
+  return blocks;
+}
+
+std::size_t allocations_made() {
+  return made;
+}
+
+std::size_t peak_bytes() {
+  return peak;
+}
+
+void forget_peak() {
+  peak = bytes.load();
+}
+
+Failing::Failing(std::size_t which, Mode mode) {
+  number = 0;
+  fails_at = which;
+  fails_from_there_on = mode == Mode::from_there_on;
+  failed = false;
+  paused = true;
+}
+
+Failing::~Failing() {
+  fails_at = never;
+  paused = true;
+}
+
+Failing::Here::Here() {
+  paused = false;
+}
+
+Failing::Here::~Here() {
+  paused = true;
+}
+
+bool Failing::has_failed() {
+  return failed;
+}
+
+}  // namespace test
+
+// The other forms of new call these.
+void* operator new(std::size_t size) {
+  void* block = test::allocate(size != 0 ? size : 1);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+void* operator new(std::size_t size, const std::nothrow_t& /*nothrow*/) noexcept {
+  return test::allocate(size != 0 ? size : 1);
+}
+
+void* operator new[](std::size_t size, const std::nothrow_t& /*nothrow*/) noexcept {
+  return test::allocate(size != 0 ? size : 1);
+}
+
+void operator delete(void* block) noexcept {
+  test::release(block);
+}
+
+void operator delete(void* block, std::size_t /*size*/) noexcept {
+  test::release(block);
+}
