@@ -11,6 +11,8 @@
 #include "client_tls/hooks.hpp"
 #include "connection.hpp"
 #include "error_queue.hpp"
+#include "installation.hpp"
+#include "policy_handshake.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {
@@ -69,6 +71,8 @@ int alert_for(const Error& error) noexcept {
       return SSL_AD_DECODE_ERROR;
     case Errc::invalid_argument:
       return SSL_AD_UNRECOGNIZED_NAME;
+    case Errc::too_late:
+      return SSL_AD_ILLEGAL_PARAMETER;
     default:
       return SSL_AD_INTERNAL_ERROR;
   }
@@ -83,16 +87,40 @@ Result<void> bind_to_server_name(SSL* ssl, Connection& connection) noexcept {
   return bind(ssl, connection, {scope.data(), prefix.size() + name.size()});
 }
 
+// Whether this is the ClientHello after a HelloRetryRequest, and for another name: the two may differ in some
+// extensions, but not in that one (RFC 8446, section 4.1.2).
+bool renamed(const SSL* ssl, const ServerName& name) noexcept {
+  const Connection* connection = retried_connection(ssl);
+  return connection != nullptr && connection->server_name != name;
+}
+
 // What is done before the client_hello handler is called.
-Result<Connection*> begin_client_hello(SSL* ssl) noexcept {
+Result<Connection*> begin_client_hello(SSL* ssl, const Installation& installation) noexcept {
   const ErrorQueueMark mark;
   const auto name = ServerName::from_client_hello(ssl);
   if (!name) return std::unexpected(name.error());
+  if (renamed(ssl, *name)) return failure(Errc::too_late, "the client changed its server name in mid-handshake");
   Connection* connection = make_connection(ssl);
   if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
   connection->server_name = *name;
   // Bound at once, so that whatever the handler does the connection has no other client's scope.
-  if (auto bound = bind_to_server_name(ssl, *connection); !bound) return std::unexpected(bound.error());
+  const auto bound = installation.policies != nullptr
+                         ? begin_with_policy(ssl, *connection, installation.policies->find(*name))
+                         : bind_to_server_name(ssl, *connection);
+  if (!bound) return std::unexpected(bound.error());
+  return connection;
+}
+
+// What is done before the certificate handler is called. A policy holds on whatever SSL_CTX the connection has got to.
+Result<Connection*> begin_certificate(SSL* ssl, const Installation& installation) noexcept {
+  const ErrorQueueMark mark;
+  Connection* connection = current_connection(ssl);
+  if (connection == nullptr || !connection->bound) {
+    return failure(Errc::too_late, "the connection's ClientHello did not pass an SSL_CTX with these hooks");
+  }
+  if (installation.policies != nullptr || connection->policy != nullptr) {
+    if (auto asked = ask_by_policy(ssl, *connection); !asked) return std::unexpected(asked.error());
+  }
   return connection;
 }
 
@@ -132,8 +160,15 @@ int on_verify(int preverified, X509_STORE_CTX* store) noexcept {
     X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_CHAIN_TOO_LONG);
     return end_handshake;
   }
+  // The SSL_CTX may have been exchanged for one that does not ask as the connection's policy says.
+  const bool by_the_policy =
+      connection->policy == nullptr || X509_STORE_CTX_get0_store(store) == connection->policy->get0_store();
+  if (!connection->asked || !by_the_policy) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    return end_handshake;
+  }
   connection->verified = true;
-  return proceed_with_handshake;
+  return connection->refuse_unverified ? preverified : proceed_with_handshake;
 }
 
 int on_not_resumable(SSL* ssl, int /*is_forward_secure*/) noexcept {
@@ -142,8 +177,9 @@ int on_not_resumable(SSL* ssl, int /*is_forward_secure*/) noexcept {
 }
 
 int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
-  const Hooks& hooks = *static_cast<const Hooks*>(argument);
-  const auto connection = begin_client_hello(ssl);
+  const auto& installation = *static_cast<const Installation*>(argument);
+  const Hooks& hooks = installation.hooks;
+  const auto connection = begin_client_hello(ssl, installation);
   if (!connection) {
     report(hooks, ssl, Phase::client_hello, connection.error().message);
     *alert = alert_for(connection.error());
@@ -160,14 +196,15 @@ int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
 
 int on_certificate(SSL* ssl, void* argument) noexcept {
   if (SSL_is_server(ssl) != 1) return proceed_with_handshake;  // a client that shares the SSL_CTX
-  const Hooks& hooks = *static_cast<const Hooks*>(argument);
-  const Connection* connection = current_connection(ssl);
-  if (connection == nullptr || !connection->bound) {
-    report(hooks, ssl, Phase::certificate, "the connection's ClientHello did not pass an SSL_CTX with these hooks");
+  const auto& installation = *static_cast<const Installation*>(argument);
+  const Hooks& hooks = installation.hooks;
+  const auto connection = begin_certificate(ssl, installation);
+  if (!connection) {
+    report(hooks, ssl, Phase::certificate, connection.error().message);
     return end_handshake;
   }
   PhaseContext context{Phase::certificate};
-  Handshake handshake{ssl, context, connection->server_name.view()};
+  Handshake handshake{ssl, context, (*connection)->server_name.view()};
   const auto decision = decide(hooks.certificate, handshake, hooks);
   if (decision == Decision::suspend) return suspend_handshake;
   return decision == Decision::proceed ? proceed_with_handshake : end_handshake;

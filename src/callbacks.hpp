@@ -15,7 +15,7 @@ int on_verify(int preverified, X509_STORE_CTX* store) noexcept;
 // Per connection, from disable_session_reuse.
 int on_not_resumable(SSL* ssl, int is_forward_secure) noexcept;
 
-// Per SSL_CTX, from install; the argument is the installed Hooks.
+// Per SSL_CTX, from install; the argument is the Installation.
 int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept;
 int on_certificate(SSL* ssl, void* argument) noexcept;
 

@@ -1,11 +1,7 @@
 #include "client_tls/client_tls.hpp"
 
-#include <openssl/err.h>
-
-#include <algorithm>
-
-#include "callbacks.hpp"
 #include "certificate_list.hpp"
+#include "certificate_phase.hpp"
 #include "connection.hpp"
 #include "error_queue.hpp"
 #include "out_of_memory.hpp"
@@ -14,9 +10,6 @@
 namespace client_tls {
 namespace {
 
-// The names of a CertificateRequest share 65,535 bytes with its other extensions (RFC 8446, section 4.3.2).
-constexpr std::size_t max_names_size = 64'000;
-constexpr std::size_t max_certificates = 100;
 constexpr int quic_version = 1;  // OSSL_QUIC1_VERSION, which OpenSSL has since 3.2
 
 Result<void> check_phase(Operation operation, const PhaseContext& context) noexcept {
@@ -38,98 +31,11 @@ Result<void> check(Operation operation, const PhaseContext& context, const SSL* 
   return check_server(ssl);
 }
 
-// Between the processing of the ClientHello and the server's first flight, on a full handshake.
-Result<void> check_certificate_stage(SSL* ssl) noexcept {
-  if (client_finished(ssl)) return failure(Errc::handshake_over, "the handshake is complete");
-  std::array<unsigned char, SSL3_RANDOM_SIZE> random{};
-  SSL_get_client_random(ssl, random.data(), random.size());
-  if (random == std::array<unsigned char, SSL3_RANDOM_SIZE>{} || SSL_get_session(ssl) == nullptr) {
-    return failure(Errc::too_early, "the ClientHello has not been processed");
-  }
-  if (SSL_session_reused(ssl) == 1) return failure(Errc::too_late, "the connection has resumed a session");
-  return {};
-}
-
 // Request phases: the client has proved what it will prove. Early data is read before that.
 Result<void> check_handshake_complete(const SSL* ssl, const Connection* connection) noexcept {
   const bool done = SSL_is_init_finished(ssl) == 1 || (connection != nullptr && connection->handshake_done);
   if (done && client_finished(ssl)) return {};
   return failure(Errc::too_early, "the handshake is not complete");
-}
-
-Result<void> check_limits(const Limits& limits) noexcept {
-  const auto within = [](std::size_t value, std::size_t min, std::size_t max) { return value >= min && value <= max; };
-  if (within(limits.max_chain_bytes, 1, Limits::max_limit_bytes) &&
-      within(limits.max_chain_certificates, 1, max_certificates) &&
-      within(limits.max_carried_bytes, 0, Limits::max_limit_bytes)) {
-    return {};
-  }
-  return failure(Errc::invalid_argument, "a limit is out of its range");
-}
-
-bool contains_name(const STACK_OF(X509_NAME) * names, const X509_NAME* name) noexcept {
-  for (int i = 0; i < sk_X509_NAME_num(names); ++i) {
-    if (X509_NAME_cmp(sk_X509_NAME_value(names, i), name) == 0) return true;
-  }
-  return false;
-}
-
-// Adds a copy of the certificate's subject, if it is not there yet, and its size on the wire to `total`.
-Result<void> add_name(STACK_OF(X509_NAME) * names, const X509* hint, std::size_t& total) noexcept {
-  if (hint == nullptr) return failure(Errc::invalid_argument, "a hint is null");
-  const X509_NAME* subject = X509_get_subject_name(hint);
-  if (X509_NAME_entry_count(subject) == 0) return failure(Errc::invalid_argument, "a hint has no subject name");
-  if (contains_name(names, subject)) return {};
-  X509_NAME* copy = X509_NAME_dup(subject);
-  const int size = copy != nullptr ? i2d_X509_NAME(copy, nullptr) : -1;
-  if (size < 0 || sk_X509_NAME_push(names, copy) <= 0) {
-    X509_NAME_free(copy);
-    return openssl_failure("a hint's name could not be copied");
-  }
-  total += static_cast<std::size_t>(size) + 2;
-  if (total > max_names_size) return failure(Errc::invalid_argument, "the names of the hints exceed 64,000 bytes");
-  return {};
-}
-
-Result<X509NameStackPtr> names_of(std::span<X509* const> hints) noexcept {
-  X509NameStackPtr names{hints.empty() ? nullptr : sk_X509_NAME_new_null()};
-  if (!hints.empty() && !names) return failure(Errc::out_of_memory, "out of memory");
-  std::size_t total = 0;
-  for (const X509* hint : hints) {
-    if (auto added = add_name(names.get(), hint, total); !added) return std::unexpected(added.error());
-  }
-  return names;
-}
-
-void disable_reuse(SSL* ssl, Connection& connection) noexcept {
-  connection.reuse_disabled = true;
-  make_dead(ssl);
-  SSL_SESSION_set1_id(SSL_get_session(ssl), reinterpret_cast<const unsigned char*>(""), 0);
-  SSL_set_not_resumable_session_callback(ssl, on_not_resumable);
-  if (!connection.host.num_tickets) connection.host.num_tickets = SSL_get_num_tickets(ssl);
-  SSL_set_num_tickets(ssl, 0);
-}
-
-void set_names(SSL* ssl, Connection& connection, X509NameStackPtr names) noexcept {
-  if (names == nullptr && !connection.host.client_ca_list_replaced) return;
-  connection.host.client_ca_list_replaced = names != nullptr;
-  SSL_set_client_CA_list(ssl, names.release());
-}
-
-// Asks in this handshake, and lets it go on whatever the client answers; the host's settings are kept for afterwards.
-void ask(SSL* ssl, Connection& connection, const Limits& limits) noexcept {
-  HostSettings& host = connection.host;
-  if (!host.verify) {
-    const SSL_verify_cb callback = SSL_get_verify_callback(ssl);
-    if (callback != on_verify) host.verify_callback = callback;
-    host.verify = {.mode = SSL_get_verify_mode(ssl), .callback = host.verify_callback};
-  }
-  if (!host.max_cert_list) host.max_cert_list = SSL_get_max_cert_list(ssl);
-  connection.asked = true;
-  connection.limits = limits;
-  SSL_set_max_cert_list(ssl, static_cast<long>(limits.max_chain_bytes));
-  SSL_set_verify(ssl, SSL_VERIFY_PEER, on_verify);
-  watch(ssl, connection);
 }
 
 // Whether the client's certificate came with a resumed session, not from the client on this connection.
@@ -186,7 +92,7 @@ Result<void> ClientTls::request_client_certificate(std::span<X509* const> hints,
   const ErrorQueueMark mark;
   if (auto stage = check_certificate_stage(ssl_); !stage) return stage;
   if (auto valid = check_limits(limits); !valid) return valid;
-  auto names = names_of(hints);
+  auto names = subject_names(hints);
   if (!names) return std::unexpected(names.error());
   Connection* connection = make_current_connection(ssl_);
   if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
@@ -195,8 +101,8 @@ Result<void> ClientTls::request_client_certificate(std::span<X509* const> hints,
   } else {
     disable_reuse(ssl_, *connection);
   }
-  set_names(ssl_, *connection, std::move(*names));
-  ask(ssl_, *connection, limits);
+  ask(ssl_, *connection, std::move(*names), limits);
+  verify_by_our_rules(ssl_, *connection, SSL_VERIFY_PEER);
   return {};
 }
 

@@ -92,6 +92,12 @@ Connection* current_connection(const SSL* ssl) noexcept {
   return connection != nullptr && connection->client_random == client_random(ssl) ? connection : nullptr;
 }
 
+Connection* retried_connection(const SSL* ssl) noexcept {
+  // Of a first ClientHello OpenSSL takes over the random when the callback has returned; until then there is none.
+  const bool first = client_random(ssl) == std::array<unsigned char, SSL3_RANDOM_SIZE>{};
+  return first ? nullptr : current_connection(ssl);
+}
+
 Connection* make_current_connection(SSL* ssl) noexcept {
   if (Connection* connection = current_connection(ssl)) return connection;
   Connection* connection = make_connection(ssl);
@@ -135,7 +141,9 @@ void restore_host_settings(SSL* ssl, Connection& connection) noexcept {
 void reset(SSL* ssl, Connection& connection) noexcept {
   restore_host_settings(ssl, connection);
   if (connection.host.num_tickets) SSL_set_num_tickets(ssl, *connection.host.num_tickets);
+  if (connection.host.max_early_data) SSL_set_max_early_data(ssl, *connection.host.max_early_data);
   if (connection.host.client_ca_list_replaced) SSL_set_client_CA_list(ssl, nullptr);
+  if (connection.host.verify_store_replaced) SSL_set1_verify_cert_store(ssl, nullptr);
   const ServerName server_name = connection.server_name;
   const SSL_verify_cb verify_callback = connection.host.verify_callback;
   connection = Connection{};

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 
 #include "client_tls/client_tls.hpp"
@@ -14,6 +15,8 @@
 #include "pem.hpp"
 
 namespace client_tls {
+
+class ClientAuthPolicy;
 
 using InfoCallback = void (*)(const SSL*, int, int);
 
@@ -26,9 +29,11 @@ struct HostSettings {
   std::optional<Verify> verify;
   std::optional<long> max_cert_list;
   std::optional<std::size_t> num_tickets;
+  std::optional<std::uint32_t> max_early_data;
   std::optional<InfoCallback> info;
   SSL_verify_cb verify_callback = nullptr;  // called on from ours, which SSL_set_verify cannot take away
   bool client_ca_list_replaced = false;
+  bool verify_store_replaced = false;
 };
 
 struct Connection {
@@ -38,9 +43,12 @@ struct Connection {
   // From bind_session and the certificate phase.
   std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> session_id_context{};
   bool bound = false;
-  bool asked = false;           // request_client_certificate was called in this handshake
-  bool reuse_disabled = false;  // disable_session_reuse was
-  bool verified = false;        // the verification that request_client_certificate relies on took place
+  bool asked = false;              // request_client_certificate was called in this handshake
+  bool reuse_disabled = false;     // disable_session_reuse was
+  bool verified = false;           // the verification that request_client_certificate relies on took place
+  bool required = false;           // a session without a verified certificate is not resumable,
+  bool refuse_unverified = false;  // and no handshake completes without one
+  std::int64_t max_age = std::numeric_limits<std::int32_t>::max();  // of an authentication, in seconds
   Limits limits;
 
   // From the end of the handshake (session_binding.hpp). `leaf` is the certificate that the client had then.
@@ -54,7 +62,8 @@ struct Connection {
   Pem pem;
   X509Ptr pem_leaf;
 
-  ServerName server_name;  // under install
+  ServerName server_name;                          // under install
+  std::shared_ptr<const ClientAuthPolicy> policy;  // likewise, with policies
   HostSettings host;
 };
 
@@ -67,7 +76,10 @@ struct Connection {
 // The record of this handshake, once its ClientHello has been processed; null where there is none.
 [[nodiscard]] Connection* current_connection(const SSL* ssl) noexcept;
 
-// The same, made if there is none; null when memory has run out.
+// The record of this handshake in the callback for the ClientHello after a HelloRetryRequest; otherwise null.
+[[nodiscard]] Connection* retried_connection(const SSL* ssl) noexcept;
+
+// The record of this handshake, made if there is none; null when memory has run out.
 [[nodiscard]] Connection* make_current_connection(SSL* ssl) noexcept;
 
 // The SSL_CTX slot, registered by the first call; negative when memory has run out. What is stored there is freed with
@@ -82,7 +94,7 @@ using Release = void (*)(void*);
 // Has OpenSSL tell us of the handshake's progress (on_info), until it is done.
 void watch(SSL* ssl, Connection& connection) noexcept;
 
-// Puts back what a handshake replaced and must not outlive it; ticket count and CA list stay until `reset`.
+// Puts back what a handshake replaced and must not outlive it; the rest stays until `reset`.
 void restore_host_settings(SSL* ssl, Connection& connection) noexcept;
 
 // Forgets everything about an earlier handshake on this SSL. The server name stays.

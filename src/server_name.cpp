@@ -26,11 +26,51 @@ Result<Bytes> only_host_name(Bytes extension) noexcept {
   return extension.subspan(header);
 }
 
-constexpr char lower(unsigned char c) noexcept {
+constexpr char lower(char c) noexcept {
   return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
+constexpr bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
+
+constexpr bool may_stand_in_a_name(char c) noexcept {
+  return (lower(c) >= 'a' && lower(c) <= 'z') || is_digit(c) || c == '-' || c == '_' || c == '.';
+}
+
+// Of a name whose dot at the end has been dropped.
+Result<void> check_labels(std::string_view name) noexcept {
+  if (name.empty() || name.starts_with('.') || name.ends_with('.') || name.contains("..")) {
+    return failure(Errc::invalid_argument, "the server name has an empty label");
+  }
+  if (std::ranges::all_of(name.substr(name.rfind('.') + 1), is_digit)) {
+    return failure(Errc::invalid_argument, "the server name is an IP address, or ends like one");
+  }
+  return {};
+}
+
+Result<std::string_view> without_last_dot(std::string_view text) noexcept {
+  if (text.empty()) return failure(Errc::invalid_argument, "the server name is empty");
+  if (text.size() > ServerName::max_size) {
+    return failure(Errc::invalid_argument, "the server name is longer than 255 bytes");
+  }
+  if (!std::ranges::all_of(text, may_stand_in_a_name)) {
+    return failure(Errc::invalid_argument, "the server name has a byte in it that no host name has");
+  }
+  return text.ends_with('.') ? text.substr(0, text.size() - 1) : text;
+}
+
 }  // namespace
+
+Result<ServerName> ServerName::parse(std::string_view text) noexcept {
+  const auto name = without_last_dot(text);
+  if (!name) return std::unexpected(name.error());
+  if (auto valid = check_labels(*name); !valid) return std::unexpected(valid.error());
+  ServerName result;
+  std::ranges::transform(*name, result.bytes_.begin(), lower);
+  result.size_ = static_cast<std::uint8_t>(name->size());
+  return result;
+}
 
 Result<ServerName> ServerName::from_client_hello(SSL* ssl) noexcept {
   if (ssl == nullptr) return failure(Errc::no_tls, "the connection is not TLS");
@@ -40,17 +80,11 @@ Result<ServerName> ServerName::from_client_hello(SSL* ssl) noexcept {
   }
   const unsigned char* data = nullptr;
   std::size_t size = 0;
-  ServerName result;
-  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) != 1) return result;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) != 1) return ServerName{};
   const auto name = only_host_name({data, size});
   if (!name) return std::unexpected(name.error());
   if (name->empty()) return failure(Errc::malformed, "the server name is empty");
-  if (name->size() > max_size) return failure(Errc::invalid_argument, "the server name is longer than 255 bytes");
-  if (std::ranges::find(*name, 0) != name->end())
-    return failure(Errc::invalid_argument, "the server name has a NUL in it");
-  std::ranges::transform(*name, result.bytes_.begin(), lower);
-  result.size_ = static_cast<std::uint8_t>(name->size());
-  return result;
+  return parse({reinterpret_cast<const char*>(name->data()), name->size()});
 }
 
 }  // namespace client_tls

@@ -23,7 +23,8 @@ using Digest = std::array<unsigned char, digest_size>;
 //   offset  size
 //        0     4  "CTLS"
 //        4     1  version
-//        5     8  when the first certificate of the chain ends, in seconds since the epoch
+//        5     8  when the authentication ends, in seconds since the epoch: with the first
+//                certificate of the chain, or after the longest time that it may last
 //       13     8  when the client proved itself: the first, full handshake
 //       21    32  SHA-256 of the leaf's DER, which OpenSSL keeps in the session itself
 //       53     3  size of what follows
@@ -145,10 +146,11 @@ bool clamp_timeout(SSL_SESSION* session, std::int64_t lifetime) noexcept {
 bool seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
   if (connection.reuse_disabled) return false;
   const X509* leaf = connection.leaf.get();
-  if (leaf == nullptr) return true;
+  if (leaf == nullptr) return !connection.required;
+  if (connection.required && SSL_get_verify_result(ssl) != X509_V_OK) return false;
   // A verification that bypassed ours proves nothing that we could vouch for.
   if (connection.asked && !connection.verified) return false;
-  connection.not_after = first_not_after(ssl, leaf);
+  connection.not_after = std::min(first_not_after(ssl, leaf), SSL_SESSION_get_time(session) + connection.max_age);
   if (!clamp_timeout(session, connection.not_after - SSL_SESSION_get_time(session))) return false;
   const auto envelope = make_envelope(leaf, SSL_get_peer_cert_chain(ssl), connection.not_after, connection.limits);
   return envelope && SSL_SESSION_set1_ticket_appdata(session, envelope->bytes.get(), envelope->size) == 1;

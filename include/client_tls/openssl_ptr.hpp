@@ -33,6 +33,8 @@ using SslSessionPtr = OpensslPtr<SSL_SESSION, SSL_SESSION_free>;
 using BioPtr = OpensslPtr<BIO, BIO_free_all>;
 using EvpPkeyPtr = OpensslPtr<EVP_PKEY, EVP_PKEY_free>;
 using X509Ptr = OpensslPtr<X509, X509_free>;
+using X509CrlPtr = OpensslPtr<X509_CRL, X509_CRL_free>;
+using X509StorePtr = OpensslPtr<X509_STORE, X509_STORE_free>;
 using X509NameStackPtr = OpensslPtr<STACK_OF(X509_NAME), free_name_stack>;
 
 }  // namespace client_tls

@@ -17,7 +17,8 @@ enum class Errc : std::uint8_t {
   too_late,           // the handshake is past that point, and OpenSSL would ignore the change
   handshake_over,     // the handshake is complete
   invalid_argument,   // an argument is out of its stated range
-  malformed,          // what the client sent cannot be decoded
+  malformed,          // what the client sent, or what a file says, cannot be decoded
+  unreadable,         // a file cannot be opened or read; Error::openssl_reason is then the system's errno
   chain_not_carried,  // the session was resumed, and its client chain was not bound to it, or not by this library
   already_installed,  // install was called before on this SSL_CTX
   out_of_memory,

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <ctime>
+#include <memory>
 #include <stdexcept>
 
 namespace test {
@@ -44,6 +45,12 @@ void add_usage(X509* certificate, X509* issuer, Usage usage) {
   add_extension(certificate, issuer, NID_ext_key_usage, usage == Usage::client ? "clientAuth" : "serverAuth");
 }
 
+std::string text_of(BIO* bio) {
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio, &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
 }  // namespace
 
 Certificate issue(const CertificateOptions& options, const Certificate* issuer) {
@@ -75,9 +82,39 @@ Certificate issue(const CertificateOptions& options, const Certificate* issuer) 
 std::string pem_of(const std::vector<X509*>& certificates) {
   const client_tls::BioPtr bio{BIO_new(BIO_s_mem())};
   for (X509* certificate : certificates) require(PEM_write_bio_X509(bio.get(), certificate) == 1, "pem");
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return {data, static_cast<std::size_t>(size)};
+  return text_of(bio.get());
+}
+
+client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked) {
+  static std::atomic<long> number{1};
+  client_tls::X509CrlPtr crl{X509_CRL_new()};
+  require(crl != nullptr, "crl");
+  X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2);
+  X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(issuer.get()));
+  const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time{ASN1_TIME_set(nullptr, std::time(nullptr)),
+                                                                   ASN1_TIME_free};
+  X509_CRL_set1_lastUpdate(crl.get(), time.get());
+  for (const Certificate* certificate : revoked) {
+    X509_REVOKED* entry = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(certificate->get()));
+    X509_REVOKED_set_revocationDate(entry, time.get());
+    require(X509_CRL_add0_revoked(crl.get(), entry) == 1, "revoked");
+  }
+  ASN1_TIME_adj(time.get(), std::time(nullptr), 1, 0);
+  X509_CRL_set1_nextUpdate(crl.get(), time.get());
+  ASN1_INTEGER* crl_number = ASN1_INTEGER_new();
+  ASN1_INTEGER_set(crl_number, number++);
+  X509_CRL_add1_ext_i2d(crl.get(), NID_crl_number, crl_number, 0, 0);
+  ASN1_INTEGER_free(crl_number);
+  X509_CRL_sort(crl.get());
+  require(X509_CRL_sign(crl.get(), issuer.key.get(), EVP_sha256()) > 0, "sign");
+  return crl;
+}
+
+std::string pem_of(X509_CRL& crl) {
+  const client_tls::BioPtr bio{BIO_new(BIO_s_mem())};
+  require(PEM_write_bio_X509_CRL(bio.get(), &crl) == 1, "pem");
+  return text_of(bio.get());
 }
 
 Pki::Pki()

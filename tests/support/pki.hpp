@@ -31,6 +31,10 @@ Certificate issue(const CertificateOptions& options, const Certificate* issuer =
 
 std::string pem_of(const std::vector<X509*>& certificates);  // with PEM_write_bio_X509
 
+// The issuer's revocation list, with these certificates on it; good for a day.
+client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked = {});
+std::string pem_of(X509_CRL& crl);
+
 // What most tests need, made once per process: two CAs with an intermediate each, and certificates below them.
 struct Pki {
   Certificate ca1, intermediate1, client1;

@@ -1,0 +1,34 @@
+// What is done to a connection whose certificate phase it is: the certificate request, and the end of reuse.
+#pragma once
+
+#include <span>
+
+#include "connection.hpp"
+
+namespace client_tls {
+
+// Between the processing of the ClientHello and the server's first flight, on a full handshake.
+[[nodiscard]] Result<void> check_certificate_stage(SSL* ssl) noexcept;
+
+[[nodiscard]] Result<void> check_limits(const Limits& limits) noexcept;
+
+// The subjects of the certificates, each once; null if there is none. Bounded by what fits into a CertificateRequest.
+[[nodiscard]] Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noexcept;
+
+// Has OpenSSL verify the client's certificate by our rules (on_verify) in this handshake; mode is SSL_set_verify's. The
+// host's own mode and callback are kept for afterwards.
+void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept;
+
+// Asks with these names, or, if they are null, with the host's. Not yet verify_by_our_rules.
+void ask(SSL* ssl, Connection& connection, X509NameStackPtr names, const Limits& limits) noexcept;
+
+// No ticket and no cache entry will be made. It can be called in the client_hello phase, too.
+void forbid_reuse(SSL* ssl, Connection& connection) noexcept;
+
+// The same, and the session that is there is dead and has an empty id.
+void disable_reuse(SSL* ssl, Connection& connection) noexcept;
+
+// The number of TLS 1.3 tickets; the host's is put back before the SSL's next handshake.
+void set_num_tickets(SSL* ssl, Connection& connection, std::size_t number) noexcept;
+
+}  // namespace client_tls

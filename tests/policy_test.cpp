@@ -1,0 +1,261 @@
+// Policies and name tables: what can be built, and what makes two policies the same.
+#include "client_tls/policy.hpp"
+
+#include <openssl/err.h>
+
+#include <atomic>
+#include <thread>
+
+#include "support/catch.hpp"
+#include "support/policies.hpp"
+
+using namespace client_tls;
+using namespace test;
+using std::chrono::seconds;
+
+namespace {
+
+ServerName name_of(std::string_view text) {
+  return ServerName::parse(text).value();
+}
+
+std::string_view refusal_of(PolicyOptions options) {
+  const auto policy = ClientAuthPolicy::make(std::move(options));
+  REQUIRE_FALSE(policy);
+  CHECK(policy.error().code == Errc::invalid_argument);
+  CHECK(ERR_peek_error() == 0);
+  return policy.error().message;
+}
+
+PolicyOptions with(void (*change)(PolicyOptions&)) {
+  PolicyOptions options = asking();
+  change(options);
+  return options;
+}
+
+std::vector<X509CrlPtr> crl_of(const Certificate& issuer) {
+  std::vector<X509CrlPtr> crls;
+  crls.push_back(issue_crl(issuer));
+  return crls;
+}
+
+// One that has a CRL that stays the same: each that is issued differs from the last.
+std::vector<X509CrlPtr> same_crls() {
+  static const X509CrlPtr first = issue_crl(Pki::get().ca1);
+  static const X509CrlPtr second = issue_crl(Pki::get().ca2);
+  std::vector<X509CrlPtr> crls;
+  for (X509_CRL* crl : {first.get(), second.get()}) {
+    X509_CRL_up_ref(crl);
+    crls.emplace_back(crl);
+  }
+  return crls;
+}
+
+}  // namespace
+
+TEST_CASE("policy: by default nothing is asked") {
+  const PolicyPtr policy = make_policy();
+  CHECK(policy->options().request == ClientCertificate::none);
+  CHECK(policy->get0_store() == nullptr);
+  CHECK(policy->get0_hint_names() == nullptr);
+}
+
+TEST_CASE("policy: what cannot be meant is an error, not a weaker policy") {
+  CHECK(refusal_of(with([](auto& o) { o.anchors.clear(); })) ==
+        "anchors: a policy that asks for certificates needs one");
+  CHECK(refusal_of(with([](auto& o) { o.anchors.emplace_back(); })) == "anchors: one is null");
+  CHECK(refusal_of(with([](auto& o) { o.anchors = share({&Pki::get().intermediate1}); })) ==
+        "anchors: none is self-signed, so no chain could end in one");
+  CHECK(refusal_of(with([](auto& o) { o.crls.emplace_back(); })) == "crls: one is null");
+  CHECK(refusal_of(with([](auto& o) { o.hints.emplace().emplace_back(); })) == "hints: one is null");
+  const std::string_view nothing = "anchors, hints or crls mean nothing where no certificate is asked for";
+  CHECK(refusal_of(with([](auto& o) { o.request = ClientCertificate::none; })) == nothing);
+  PolicyOptions hinting;
+  hinting.hints.emplace();
+  CHECK(refusal_of(std::move(hinting)) == nothing);
+  PolicyOptions revoking;
+  revoking.crls = crl_of(Pki::get().ca1);
+  CHECK(refusal_of(std::move(revoking)) == nothing);
+  CHECK(refusal_of(with([](auto& o) { o.request = static_cast<ClientCertificate>(3); })).starts_with("request:"));
+  CHECK(refusal_of(with([](auto& o) { o.refusal = static_cast<Refusal>(2); })).starts_with("refusal:"));
+  for (const int depth : {-1, 100}) {
+    PolicyOptions options = asking();
+    options.depth = depth;
+    CHECK(refusal_of(std::move(options)).starts_with("depth:"));
+  }
+  for (const std::size_t tickets : {std::size_t{0}, std::size_t{17}}) {
+    PolicyOptions options = asking();
+    options.tickets = tickets;
+    CHECK(refusal_of(std::move(options)).starts_with("tickets:"));
+  }
+  for (const seconds max_age : {seconds{0}, seconds{-1}, seconds{std::int64_t{1} << 31}, seconds::max()}) {
+    PolicyOptions options = asking();
+    options.max_age = max_age;
+    CHECK(refusal_of(std::move(options)).starts_with("max_age:"));
+  }
+  CHECK(refusal_of(with([](auto& o) { o.limits.max_chain_bytes = 0; })) == "a limit is out of its range");
+}
+
+TEST_CASE("policy: hints that do not fit into a CertificateRequest are an error") {
+  PolicyOptions options = asking();
+  options.hints.emplace();
+  for (int i = 1000; i < 2000; ++i) {
+    options.hints->push_back(issue({.common_name = std::to_string(i) + std::string(60, 'n')}).certificate);
+  }
+  CHECK(refusal_of(std::move(options)) == "the names of the hints exceed 64,000 bytes");
+}
+
+TEST_CASE("policy: hints are the anchors' names unless others are given, or none") {
+  const auto names = [](PolicyOptions options) {
+    return sk_X509_NAME_num(make_policy(std::move(options))->get0_hint_names());
+  };
+  const Pki& pki = Pki::get();
+  CHECK(names(asking()) == 1);
+  PolicyOptions twice = asking(ClientCertificate::optional, {&pki.ca1, &pki.ca2, &pki.ca1});
+  CHECK(names(std::move(twice)) == 2);
+  PolicyOptions none = asking();
+  none.hints.emplace();
+  CHECK(names(std::move(none)) == 0);
+  PolicyOptions others = asking();
+  others.hints = share({&pki.ca2, &pki.intermediate1, &pki.intermediate2});
+  CHECK(names(std::move(others)) == 3);
+}
+
+// Each option of PolicyOptions and Limits by itself. One that is added does not compile in the digest until it is
+// listed there, nor here until it has its line.
+TEST_CASE("policy: the digest changes with each option by itself") {
+  const auto& [request, refusal, anchors, hints, crls, depth, max_age, tickets, resumption, limits] = PolicyOptions{};
+  const auto& [chain_bytes, chain_certificates, carried_bytes] = limits;
+  (void)std::tie(request, refusal, anchors, hints, crls, depth, max_age, tickets, resumption, chain_bytes,
+                 chain_certificates, carried_bytes);
+  struct Change {
+    const char* option;
+    void (*change)(PolicyOptions&);
+  };
+  const Change changes[] = {
+      {"nothing", [](auto&) {}},
+      {"request", [](auto& o) { o.request = ClientCertificate::required; }},
+      {"refusal", [](auto& o) { o.refusal = Refusal::host; }},
+      {"anchors: another", [](auto& o) { o.anchors = share({&Pki::get().ca2}); }},
+      {"anchors: one more", [](auto& o) { o.anchors = share({&Pki::get().ca1, &Pki::get().ca2}); }},
+      {"hints", [](auto& o) { o.hints = share({&Pki::get().ca2}); }},
+      {"hints: none", [](auto& o) { o.hints.emplace(); }},
+      {"crls", [](auto& o) { o.crls = same_crls(); }},
+      {"crls: one less", [](auto& o) { (o.crls = same_crls()).pop_back(); }},
+      {"depth", [](auto& o) { o.depth = 8; }},
+      {"max_age", [](auto& o) { o.max_age = seconds{1}; }},
+      {"max_age: another", [](auto& o) { o.max_age = seconds{256}; }},
+      {"tickets", [](auto& o) { o.tickets = 1; }},
+      {"resumption", [](auto& o) { o.resumption = false; }},
+      {"limits.max_chain_bytes", [](auto& o) { --o.limits.max_chain_bytes; }},
+      {"limits.max_chain_certificates", [](auto& o) { --o.limits.max_chain_certificates; }},
+      {"limits.max_carried_bytes", [](auto& o) { --o.limits.max_carried_bytes; }},
+  };
+  std::vector<ClientAuthPolicy::Digest> digests;
+  for (const auto& [option, change] : changes) {
+    CAPTURE(option);
+    const auto digest = make_policy(with(change))->digest();
+    CHECK(std::ranges::find(digests, digest) == digests.end());
+    CHECK(make_policy(with(change))->digest() == digest);
+    digests.push_back(digest);
+  }
+  CHECK(std::ranges::find(digests, make_policy()->digest()) == digests.end());
+}
+
+// R6
+TEST_CASE("policy: the order of sets, and what stands in them twice, make no difference to the digest") {
+  const Pki& pki = Pki::get();
+  const auto digest = [&](std::initializer_list<const Certificate*> anchors,
+                          std::initializer_list<const Certificate*> hints, bool turn_crls) {
+    PolicyOptions options = asking(ClientCertificate::optional, anchors);
+    options.hints = share(hints);
+    options.crls = same_crls();
+    if (turn_crls) std::swap(options.crls[0], options.crls[1]);
+    return make_policy(std::move(options))->digest();
+  };
+  const auto first = digest({&pki.ca1, &pki.ca2}, {&pki.ca1, &pki.intermediate1}, false);
+  CHECK(digest({&pki.ca2, &pki.ca1}, {&pki.intermediate1, &pki.ca1}, true) == first);
+  CHECK(digest({&pki.ca2, &pki.ca1, &pki.ca2}, {&pki.ca1, &pki.intermediate1, &pki.ca1}, false) == first);
+  CHECK(digest({&pki.ca2, &pki.ca1}, {&pki.ca1}, false) != first);
+}
+
+// P5
+TEST_CASE("policy: a name has the policy of the exact name, else of the longest wildcard, else the default") {
+  const PolicyPtr exact = make_policy();
+  const PolicyPtr near = make_policy();
+  const PolicyPtr far = make_policy();
+  const PolicyPtr other = make_policy();
+  const PolicyPtr nameless = make_policy();
+  const PolicyTable table =
+      make_table({{"a.test", exact}, {"*.a.test", near}, {"*.Test.", far}, {"B.a.TEST.", exact}, {"*.b.a.test", exact}},
+                 other, nameless);
+  CHECK(table.size() == 5);
+  struct Case {
+    std::string name;
+    const PolicyPtr& policy;
+  };
+  const Case cases[] = {
+      {"a.test", exact},
+      {"A.TEST", exact},
+      {"a.test.", exact},
+      {"b.a.test", exact},
+      {"c.a.test", near},
+      {"d.c.a.test", near},
+      {"d.c.B.a.test", exact},
+      {"ba.test", far},
+      {"c.test", far},
+      {"test", other},
+      {"a.testing", other},
+      {"xa.test.example", other},
+      {std::string(250, 'n') + ".test", far},
+      {std::string(255, 'n'), other},
+  };
+  for (const Case& one : cases) {
+    CAPTURE(one.name);
+    CHECK(table.find(name_of(one.name)) == one.policy);
+  }
+  CHECK(table.find(ServerName{}) == nameless);
+}
+
+TEST_CASE("policy: wildcards are found at any depth") {
+  std::string suffix = "test";
+  NamedPolicies names;
+  for (int labels = 1; labels < 120; ++labels) {
+    suffix.insert(0, "x.");
+    if (labels % 7 == 0) names.emplace_back(std::string("*.").append(suffix), make_policy());
+  }
+  const PolicyTable table = make_table(names);
+  for (const auto& [wildcard, policy] : names) {
+    CAPTURE(wildcard);
+    CHECK(table.find(name_of(std::string("y").append(wildcard.substr(1)))) == policy);
+  }
+  CHECK(table.find(name_of("y.test")) == nullptr);
+}
+
+// P7
+TEST_CASE("policy: a name that has a policy already, or is none, is an error, and the table is as it was") {
+  const PolicyPtr policy = make_policy();
+  PolicyTable table = make_table({{"a.test", policy}, {"*.b.test", policy}});
+  for (const char* name : {"a.test", "A.Test", "a.test.", "*.b.test", "*.B.TEST."}) {
+    CAPTURE(name);
+    for (const PolicyPtr& again : {make_policy(), policy, PolicyPtr{}}) {
+      const auto added = table.add(name, again);
+      REQUIRE_FALSE(added);
+      CHECK(added.error().message == "the name has a policy already");
+    }
+  }
+  for (const std::string& name :
+       {std::string(), std::string("*"), std::string("*."), std::string("**.test"), std::string("a.*.test"),
+        std::string("*a.test"), std::string("*.*.test"), std::string("10.0.0.1"), std::string("*.0.0.1"),
+        std::string("a\0b.test", 8), std::string(256, 'n'), std::string("*.").append(256, 'n')}) {
+    CAPTURE(name);
+    const auto added = table.add(name, policy);
+    REQUIRE_FALSE(added);
+    CHECK(added.error().code == Errc::invalid_argument);
+  }
+  CHECK(table.size() == 2);
+  CHECK(table.find(name_of("a.test")) == policy);
+  CHECK(table.add("*.a.test", policy));  // not the same as a.test
+  CHECK(table.add("b.test", nullptr));   // a name that is refused
+  CHECK(table.find(name_of("b.test")) == nullptr);
+}

@@ -1,0 +1,41 @@
+// Policies in a few words, and a server that runs on them.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client_tls/policy.hpp"
+#include "support/pair.hpp"
+
+namespace test {
+
+// One more reference to the certificates.
+std::vector<client_tls::X509Ptr> share(std::initializer_list<const Certificate*> certificates);
+
+// A policy that asks, and trusts CA 1, or those that are named.
+client_tls::PolicyOptions asking(client_tls::ClientCertificate request = client_tls::ClientCertificate::optional);
+client_tls::PolicyOptions asking(client_tls::ClientCertificate request,
+                                 std::initializer_list<const Certificate*> anchors);
+
+// Throws std::runtime_error with the error's message.
+client_tls::PolicyPtr make_policy(client_tls::PolicyOptions options = {});
+
+// A table with these names; every other one is refused.
+using NamedPolicies = std::vector<std::pair<std::string, client_tls::PolicyPtr>>;
+client_tls::PolicyTable make_table(const NamedPolicies& names, client_tls::PolicyPtr default_policy = nullptr,
+                                   client_tls::PolicyPtr without_name = nullptr);
+
+std::shared_ptr<client_tls::CurrentPolicies> make_policies(const NamedPolicies& names);
+
+// A Server (pair.hpp) whose callbacks are the library's.
+struct PolicyServer : Server {
+  PolicyServer(Mechanism mechanism, std::shared_ptr<client_tls::CurrentPolicies> policies);
+
+  std::shared_ptr<client_tls::CurrentPolicies> policies;
+  std::vector<std::string> errors;  // what the error hook was told
+};
+
+}  // namespace test
