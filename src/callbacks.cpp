@@ -131,8 +131,10 @@ void on_info(const SSL* ssl, int where, int value) noexcept {
   if (Connection* connection = current_connection(ssl)) {
     const ErrorQueueMark mark;
     auto* mutable_ssl = const_cast<SSL*>(ssl);
-    if (!connection->settled && client_finished(ssl)) settle(mutable_ssl, *connection);
-    if (where == SSL_CB_HANDSHAKE_DONE) {
+    // SSL_read_early_data says that the handshake is done when it can read early data: long before it is.
+    const bool finished = client_finished(ssl);
+    if (!connection->settled && finished) settle(mutable_ssl, *connection);
+    if (where == SSL_CB_HANDSHAKE_DONE && finished) {
       connection->handshake_done = true;
       restore_host_settings(mutable_ssl, *connection);
     }

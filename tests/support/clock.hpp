@@ -5,7 +5,7 @@
 
 namespace test {
 
-// Moves the clock on, for the whole process. It starts at the time of the machine.
+// Moves the clock on, for the whole process. It starts at the time of the machine, and then stands still.
 void advance_time(std::time_t seconds);
 
 // Puts the clock back to where it was at construction when the test ends.

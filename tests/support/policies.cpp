@@ -1,6 +1,7 @@
 #include "support/policies.hpp"
 
 #include <stdexcept>
+#include <tuple>
 
 namespace test {
 
@@ -24,6 +25,46 @@ PolicyOptions asking(ClientCertificate request, std::initializer_list<const Cert
   options.request = request;
   options.anchors = share(anchors);
   return options;
+}
+
+std::vector<X509CrlPtr> empty_crls() {
+  static const X509CrlPtr first = issue_crl(Pki::get().ca1);
+  static const X509CrlPtr second = issue_crl(Pki::get().ca2);
+  std::vector<X509CrlPtr> crls;
+  for (X509_CRL* crl : {first.get(), second.get()}) {
+    X509_CRL_up_ref(crl);
+    crls.emplace_back(crl);
+  }
+  return crls;
+}
+
+// One that is added to PolicyOptions, or to Limits, does not compile here until it has its line.
+std::span<const PolicyChange> policy_changes() {
+  const auto& [request, refusal, anchors, hints, crls, depth, max_age, tickets, resumption, limits] = PolicyOptions{};
+  const auto& [chain_bytes, chain_certificates, carried_bytes] = limits;
+  (void)std::tie(request, refusal, anchors, hints, crls, depth, max_age, tickets, resumption, chain_bytes,
+                 chain_certificates, carried_bytes);
+  using std::chrono::seconds;
+  static constexpr PolicyChange changes[] = {
+      {"nothing", [](auto&) {}},
+      {"request", [](auto& o) { o.request = ClientCertificate::required; }},
+      {"refusal", [](auto& o) { o.refusal = Refusal::host; }},
+      {"anchors: another", [](auto& o) { o.anchors = share({&Pki::get().ca2}); }},
+      {"anchors: one more", [](auto& o) { o.anchors = share({&Pki::get().ca1, &Pki::get().ca2}); }},
+      {"hints", [](auto& o) { o.hints = share({&Pki::get().ca2}); }},
+      {"hints: none", [](auto& o) { o.hints.emplace(); }},
+      {"crls", [](auto& o) { o.crls = empty_crls(); }},
+      {"crls: one less", [](auto& o) { (o.crls = empty_crls()).pop_back(); }},
+      {"depth", [](auto& o) { o.depth = 8; }},
+      {"max_age", [](auto& o) { o.max_age = seconds{1}; }},
+      {"max_age: another", [](auto& o) { o.max_age = seconds{256}; }},
+      {"tickets", [](auto& o) { o.tickets = 1; }},
+      {"resumption", [](auto& o) { o.resumption = false; }},
+      {"limits.max_chain_bytes", [](auto& o) { --o.limits.max_chain_bytes; }},
+      {"limits.max_chain_certificates", [](auto& o) { --o.limits.max_chain_certificates; }},
+      {"limits.max_carried_bytes", [](auto& o) { --o.limits.max_carried_bytes; }},
+  };
+  return changes;
 }
 
 PolicyPtr make_policy(PolicyOptions options) {

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,10 +16,20 @@ namespace test {
 // One more reference to the certificates.
 std::vector<client_tls::X509Ptr> share(std::initializer_list<const Certificate*> certificates);
 
+// The lists of CA 1 and CA 2, with nothing on them: the same ones each time.
+std::vector<client_tls::X509CrlPtr> empty_crls();
+
 // A policy that asks, and trusts CA 1, or those that are named.
 client_tls::PolicyOptions asking(client_tls::ClientCertificate request = client_tls::ClientCertificate::optional);
 client_tls::PolicyOptions asking(client_tls::ClientCertificate request,
                                  std::initializer_list<const Certificate*> anchors);
+
+// Each option of a policy changed by itself, from asking(); the first one changes nothing.
+struct PolicyChange {
+  const char* option;
+  void (*change)(client_tls::PolicyOptions&);
+};
+std::span<const PolicyChange> policy_changes();
 
 // Throws std::runtime_error with the error's message.
 client_tls::PolicyPtr make_policy(client_tls::PolicyOptions options = {});
