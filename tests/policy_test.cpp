@@ -3,7 +3,6 @@
 
 #include <openssl/err.h>
 
-
 #include "support/catch.hpp"
 #include "support/policies.hpp"
 
