@@ -181,7 +181,7 @@ class CLIENT_TLS_API CurrentPolicies {
 //   bind the connection otherwise.
 // - Where connections switch to another SSL_CTX (in a servername callback), the policy of the ClientHello's name holds.
 //   Install the same policies on all of them; where one was forgotten, a client that presents a certificate there is
-//   refused, and so is every client of a `required` name.
+//   refused, and so is every client of a `required` name, unless the host is to refuse it (Refusal::host).
 //
 // The policies are shared: one CurrentPolicies may serve any number of SSL_CTXs. Call it before the SSL_CTX is used,
 // from one thread. It takes the place of install(SSL_CTX*, Hooks): both on one SSL_CTX are an error.
