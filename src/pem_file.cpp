@@ -69,24 +69,30 @@ Result<typename Kind::Handle> decode(const Block& block) noexcept {
 }
 
 template <class Kind>
-Result<std::vector<typename Kind::Handle>> parse(std::string_view pem) noexcept {
+using All = std::vector<typename Kind::Handle>;
+
+template <class Kind>
+Result<All<Kind>> decode_all(BIO* in) {
+  All<Kind> all;
+  while (true) {
+    const auto block = next_block(in);
+    if (!block) return std::unexpected(block.error());
+    if (!block->name) break;
+    auto object = decode<Kind>(*block);
+    if (!object) return std::unexpected(object.error());
+    all.push_back(*std::move(object));
+  }
+  if (all.empty()) return failure(Errc::malformed, Kind::none);
+  return all;
+}
+
+template <class Kind>
+Result<All<Kind>> parse(std::string_view pem) noexcept {
   if (pem.size() > max_pem_size) return failure(Errc::invalid_argument, "it is larger than 64 MiB");
   const ErrorQueueMark mark;
-  return or_out_of_memory([&]() -> Result<std::vector<typename Kind::Handle>> {
-    const BioPtr in{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
-    if (!in) return failure(Errc::out_of_memory, "out of memory");
-    std::vector<typename Kind::Handle> all;
-    while (true) {
-      const auto block = next_block(in.get());
-      if (!block) return std::unexpected(block.error());
-      if (!block->name) break;
-      auto object = decode<Kind>(*block);
-      if (!object) return std::unexpected(object.error());
-      all.push_back(*std::move(object));
-    }
-    if (all.empty()) return failure(Errc::malformed, Kind::none);
-    return all;
-  });
+  const BioPtr in{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
+  if (!in) return failure(Errc::out_of_memory, "out of memory");
+  return or_out_of_memory([&] { return decode_all<Kind>(in.get()); });
 }
 
 using File = OpensslPtr<std::FILE, std::fclose>;
@@ -101,17 +107,18 @@ Result<std::string> read(const std::filesystem::path& path) noexcept {
     if (!file) return unreadable();
     std::string text;
     std::array<char, 65'536> piece;
-    while (const std::size_t size = std::fread(piece.data(), 1, piece.size(), file.get())) {
+    while (std::feof(file.get()) == 0) {
+      const std::size_t size = std::fread(piece.data(), 1, piece.size(), file.get());
+      if (std::ferror(file.get()) != 0) return unreadable();  // a folder, for instance
       if (text.size() + size > max_pem_size) return failure(Errc::invalid_argument, "it is larger than 64 MiB");
       text.append(piece.data(), size);
     }
-    if (std::ferror(file.get()) != 0) return unreadable();  // a folder, for instance
     return text;
   });
 }
 
 template <class Kind>
-Result<std::vector<typename Kind::Handle>> parse_file(const std::filesystem::path& path) noexcept {
+Result<All<Kind>> parse_file(const std::filesystem::path& path) noexcept {
   const auto text = read(path);
   if (!text) return std::unexpected(text.error());
   return parse<Kind>(*text);

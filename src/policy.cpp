@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <concepts>
 #include <limits>
+#include <new>
 
 #include "certificate_phase.hpp"
 #include "error_queue.hpp"
@@ -140,7 +141,8 @@ Result<PolicyPtr> ClientAuthPolicy::make(PolicyOptions options) noexcept {
   if (auto valid = check_numbers(options); !valid) return std::unexpected(valid.error());
   if (auto valid = check_trust(options); !valid) return std::unexpected(valid.error());
   return or_out_of_memory([&]() -> Result<PolicyPtr> {
-    const std::shared_ptr<ClientAuthPolicy> policy{new ClientAuthPolicy(std::move(options))};
+    std::shared_ptr<ClientAuthPolicy> policy{new (std::nothrow) ClientAuthPolicy(std::move(options))};
+    if (policy == nullptr) return failure(Errc::out_of_memory, "out of memory");
     if (!client_tls::digest(policy->options_, policy->digest_)) return openssl_failure("a policy cannot be digested");
     if (policy->options_.request == ClientCertificate::none) return policy;
     auto store = make_store(policy->options_);
