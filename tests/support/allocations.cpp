@@ -153,3 +153,12 @@ void operator delete(void* block) noexcept {
 void operator delete(void* block, std::size_t /*size*/) noexcept {
   test::release(block);
 }
+
+// AddressSanitizer has its own forms for arrays, which do not call the ones above.
+void operator delete[](void* block) noexcept {
+  test::release(block);
+}
+
+void operator delete[](void* block, std::size_t /*size*/) noexcept {
+  test::release(block);
+}
