@@ -45,14 +45,26 @@ consteval auto all_messages() {
 
 constexpr auto messages = all_messages();
 
+consteval auto all_errors() {
+  std::array<std::array<Error, all_phases.size() + 1>, phase_table.size()> errors;
+  for (std::size_t row = 0; row < errors.size(); ++row) {
+    for (std::size_t column = 0; column < errors[row].size(); ++column) {
+      const Text& text = messages[row][column];
+      errors[row][column] = {.code = Errc::wrong_phase, .message = {text.bytes.data(), text.size}};
+    }
+  }
+  return errors;
+}
+
+constexpr auto errors = all_errors();
+
 }  // namespace
 
 Error wrong_phase(Operation operation, Phase phase) noexcept {
   const auto row = static_cast<std::size_t>(operation);
   const auto column = std::min(static_cast<std::size_t>(phase), all_phases.size());
-  if (row >= messages.size()) return {.code = Errc::wrong_phase, .message = "unknown operation"};
-  const Text& text = messages[row][column];
-  return {.code = Errc::wrong_phase, .message = {text.bytes.data(), text.size}};
+  if (row >= errors.size()) return {.code = Errc::wrong_phase, .message = "unknown operation"};
+  return errors[row][column];
 }
 
 }  // namespace client_tls
