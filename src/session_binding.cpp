@@ -134,10 +134,11 @@ void make_dead(SSL_SESSION* session) noexcept {
                               static_cast<unsigned>(nobodys.size()));
 }
 
-// Ends the session `lifetime` seconds after it is dated, if it would not end earlier; false if it has ended already.
-// (A timeout of 0 would end the handshake.)
-bool clamp_timeout(SSL_SESSION* session, std::int64_t lifetime) noexcept {
-  if (lifetime <= 0) return false;
+// Has a session that is dated `begin` end at `end`, if it would not end earlier; false if it has ended already. (A
+// timeout of 0 would end the handshake.) The two are compared before anything is subtracted: `end` can be any number.
+bool clamp_timeout(SSL_SESSION* session, std::int64_t begin, std::int64_t end) noexcept {
+  if (end <= begin) return false;
+  const std::int64_t lifetime = end - begin;
   if (lifetime < SSL_SESSION_get_timeout(session)) SSL_SESSION_set_timeout(session, static_cast<long>(lifetime));
   return true;
 }
@@ -150,8 +151,9 @@ bool seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
   if (connection.required && SSL_get_verify_result(ssl) != X509_V_OK) return false;
   // A verification that bypassed ours proves nothing that we could vouch for.
   if (connection.asked && !connection.verified) return false;
-  connection.not_after = std::min(first_not_after(ssl, leaf), SSL_SESSION_get_time(session) + connection.max_age);
-  if (!clamp_timeout(session, connection.not_after - SSL_SESSION_get_time(session))) return false;
+  const std::int64_t now = SSL_SESSION_get_time(session);
+  connection.not_after = std::min(first_not_after(ssl, leaf), now + connection.max_age);
+  if (!clamp_timeout(session, now, connection.not_after)) return false;
   const auto envelope = make_envelope(leaf, SSL_get_peer_cert_chain(ssl), connection.not_after, connection.limits);
   return envelope && SSL_SESSION_set1_ticket_appdata(session, envelope->bytes.get(), envelope->size) == 1;
 }
@@ -240,7 +242,7 @@ void prepare_ticket(SSL* ssl, const Connection& connection) noexcept {
   }
   if (leaf == nullptr) return;
   // OpenSSL dates the ticket after this, perhaps in the next second.
-  if (!clamp_timeout(session, connection.not_after - std::time(nullptr) - 1)) make_dead(session);
+  if (!clamp_timeout(session, std::time(nullptr) + 1, connection.not_after)) make_dead(session);
 }
 
 Result<ByteView> carried_certificates(SSL* ssl, const Connection& connection) noexcept {

@@ -254,6 +254,28 @@ TEST_CASE("binding: a chain with an expired certificate is never resumed") {
   }
 }
 
+TEST_CASE("binding: a chain with a certificate whose end cannot be read is never resumed") {
+  const Pki& pki = Pki::get();
+  const Certificate leaf = issue({.common_name = "no such month"}, &pki.intermediate1);
+  REQUIRE(ASN1_STRING_set(X509_getm_notAfter(leaf.get()), "309901000000Z", -1) == 1);
+  REQUIRE(X509_sign(leaf.get(), pki.intermediate1.key.get(), EVP_sha256()) > 0);
+  const ClientOptions options{.chain = {leaf.get(), pki.intermediate1.get()}, .key = leaf.key.get()};
+  for (const Mechanism mechanism : all_mechanisms) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      Server server{mechanism};
+      ask_unless_open(server);
+      Pair first{server, options};
+      REQUIRE(first.done());
+      const std::string verdict = first.verify();
+      CHECK(verdict == "FAILED:format error in certificate's notAfter field");
+      Pair next{server, offering(options, first.session())};
+      REQUIRE(next.done());
+      CHECK_FALSE(next.resumed());
+      CHECK(next.verify() == verdict);
+    }
+  }
+}
+
 // R11
 TEST_CASE("binding: NONE and FAILED are resumed as what they were") {
   const Certificate stranger = issue({.common_name = "nobody knows me"});
