@@ -45,10 +45,10 @@ bool came_with_session(const SSL* ssl, const Connection* connection, const X509*
   return !changed_since;
 }
 
-Result<Pem> make_chain(SSL* ssl, const Connection& connection, const X509* leaf) noexcept {
+Result<Pem> make_chain(SSL* ssl, const Connection* connection, const X509* leaf) noexcept {
   const STACK_OF(X509)* others = nullptr;
   ByteView carried;
-  if (came_with_session(ssl, &connection, leaf)) {
+  if (came_with_session(ssl, connection, leaf)) {
     const auto certificates = carried_certificates(ssl, connection);
     if (!certificates) return std::unexpected(certificates.error());
     carried = *certificates;
@@ -126,10 +126,10 @@ Result<std::optional<std::string_view>> ClientTls::get_full_client_certificate_c
   const ErrorQueueMark mark;
   if (auto complete = check_handshake_complete(ssl_, connection); !complete) return std::unexpected(complete.error());
   if (leaf == nullptr) return std::nullopt;
+  auto pem = make_chain(ssl_, connection, leaf);
+  if (!pem) return std::unexpected(pem.error());
   if (connection == nullptr) connection = make_current_connection(ssl_);
   if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
-  auto pem = make_chain(ssl_, *connection, leaf);
-  if (!pem) return std::unexpected(pem.error());
   X509_up_ref(leaf);
   connection->pem_leaf.reset(leaf);
   connection->pem = std::move(*pem);

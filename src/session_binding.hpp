@@ -27,7 +27,7 @@ void settle(SSL* ssl, Connection& connection) noexcept;
 void prepare_ticket(SSL* ssl, const Connection& connection) noexcept;
 
 // On a resumed connection: the certificates that the client sent after its leaf when it proved itself. The list is
-// well-formed and lives as long as the session.
-[[nodiscard]] Result<ByteView> carried_certificates(SSL* ssl, const Connection& connection) noexcept;
+// well-formed and lives as long as the session. A connection without a record carries nothing.
+[[nodiscard]] Result<ByteView> carried_certificates(SSL* ssl, const Connection* connection) noexcept;
 
 }  // namespace client_tls
