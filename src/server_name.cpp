@@ -75,7 +75,8 @@ Result<ServerName> ServerName::parse(std::string_view text) noexcept {
 Result<ServerName> ServerName::from_client_hello(SSL* ssl) noexcept {
   if (ssl == nullptr) return failure(Errc::no_tls, "the connection is not TLS");
   const ErrorQueueMark mark;
-  if (SSL_client_hello_get0_legacy_version(ssl) == 0) {
+  const unsigned char* random = nullptr;
+  if (SSL_client_hello_get0_random(ssl, &random) == 0) {
     return failure(Errc::too_late, "no ClientHello is being processed");
   }
   const unsigned char* data = nullptr;

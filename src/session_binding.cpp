@@ -162,14 +162,14 @@ Result<void> check_client_hello(SSL* ssl) noexcept {
   if (client_finished(ssl)) return failure(Errc::handshake_over, "the handshake is complete");
   Digest current{};
   SSL_get_client_random(ssl, current.data(), current.size());
-  if (SSL_client_hello_get0_legacy_version(ssl) == 0) {
+  const unsigned char* random = nullptr;
+  const std::size_t size = SSL_client_hello_get0_random(ssl, &random);
+  if (size == 0) {
     if (current == Digest{}) return failure(Errc::too_early, "no ClientHello has arrived");
     return failure(Errc::too_late, "the ClientHello has been processed");
   }
   // OpenSSL takes over the random when the client_hello callback has returned. In the servername callback it is there
   // already, and so it is on the ClientHello after a HelloRetryRequest; but then the server has written something.
-  const unsigned char* random = nullptr;
-  const std::size_t size = SSL_client_hello_get0_random(ssl, &random);
   const bool taken_over = std::ranges::equal(current, ByteView{random, size});
   if (taken_over && BIO_number_written(SSL_get_wbio(ssl)) == 0) {
     return failure(Errc::too_late, "the session has been looked up: only the client_hello callback comes before that");

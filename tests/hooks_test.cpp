@@ -305,6 +305,21 @@ TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
   }
 }
 
+TEST_CASE("hooks: a ClientHello that names version 0 is a ClientHello, which OpenSSL refuses") {
+  Server server{Mechanism::stateless13};
+  int calls = 0;
+  Hooks hooks;
+  hooks.client_hello = [&](Handshake& handshake) {
+    return ++calls, handshake.server_name() == "a.test" ? Decision::proceed : Decision::reject;
+  };
+  hooks.error = [](const HookError& error) { FAIL_CHECK(error.message); };
+  REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+  Pair pair{server.ssl_ctx(), {}, false};
+  pair.rewrite_client_hello({'\x03', '\x03'}, {'\0', '\0'});
+  CHECK_FALSE(pair.run());
+  CHECK(calls == 1);
+}
+
 TEST_CASE("hooks: 255 bytes are a name") {
   Server server{Mechanism::stateless13};
   std::string seen;
