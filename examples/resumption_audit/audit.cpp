@@ -21,6 +21,9 @@ Outcome outcome_of_no_answer(const Observation& seen) {
   return seen.ending == Ending::garbled ? Outcome::garbled : Outcome::unreachable;
 }
 
+// A server that has gone in the middle of the audit is not waited for thousands of times.
+constexpr int max_in_vain = 10;
+
 class Auditor {
  public:
   Auditor(const Options& options, std::vector<Client> clients, const Progress& progress)
@@ -32,6 +35,7 @@ class Auditor {
   Audit run() {
     visit_as_a_new_client(TLS1_2_VERSION);
     visit_as_a_new_client(TLS1_3_VERSION);
+    in_vain_ = 0;
     for (const Mechanism mechanism : options_.mechanisms) {
       for (std::size_t client = 0; client < audit_.clients.size(); ++client) {
         report(std::string("TLS ").append(to_string(mechanism)) + ", certificate: " + audit_.clients[client].label);
@@ -62,7 +66,10 @@ class Auditor {
   }
 
   Observation connect(std::size_t client, std::size_t name, Mechanism mechanism, SSL_SESSION* session = nullptr) {
-    return probe(server_, audit_.clients[client].context(mechanism), audit_.names[name], session);
+    Observation seen = probe(server_, audit_.clients[client].context(mechanism), audit_.names[name], session);
+    const bool in_vain = seen.ending == Ending::unreachable || seen.ending == Ending::timed_out;
+    in_vain_ = in_vain ? in_vain_ + 1 : 0;
+    return seen;
   }
 
   // The session's own name comes first: without it a full handshake elsewhere shows nothing.
@@ -82,31 +89,37 @@ class Auditor {
                                                 .mechanism = mechanism,
                                                 .made = {},
                                                 .offered = {}});
-    const int version = version_of(mechanism);
-    const Observation& fresh = audit_.fresh(client, offered_under, version);
-    if (!audit_.fresh(client, made_under, version).handshake_done) return false;  // as a new client: no session
-    if (was_no_answer(fresh)) {  // to a new client, who would be waited for again and again
-      pair.outcome = outcome_of_no_answer(fresh);
-      return false;
-    }
-    pair.made = connect(client, made_under, mechanism);
-    if (!is_session_of(mechanism, pair.made.session.get())) return false;
-    pair.offered = connect(client, offered_under, mechanism, pair.made.session.get());
-    const bool own_name = made_under == offered_under;
-    pair.outcome = classify({.own_name = own_name,
-                             .own_name_resumes = own_name ? pair.offered.resumed : own_name_resumes,
-                             .made_under = audit_.policy(made_under, version),
-                             .offered_under = audit_.policy(offered_under, version),
-                             .made = pair.made,
-                             .fresh = fresh,
-                             .offered = pair.offered});
+    pair.outcome = try_pair(pair, own_name_resumes);
     return pair.offered.resumed;
+  }
+
+  Outcome try_pair(Pair& pair, bool own_name_resumes) {
+    if (in_vain_ >= max_in_vain) return Outcome::unreachable;
+    const int version = version_of(pair.mechanism);
+    const Observation& fresh = audit_.fresh(pair.client, pair.offered_under, version);
+    // Who does not answer a new client would be waited for again and again.
+    for (const Observation* seen : {&audit_.fresh(pair.client, pair.made_under, version), &fresh}) {
+      if (was_no_answer(*seen)) return outcome_of_no_answer(*seen);
+    }
+    pair.made = connect(pair.client, pair.made_under, pair.mechanism);
+    if (was_no_answer(pair.made)) return outcome_of_no_answer(pair.made);
+    if (!is_session_of(pair.mechanism, pair.made.session.get())) return Outcome::no_session;
+    pair.offered = connect(pair.client, pair.offered_under, pair.mechanism, pair.made.session.get());
+    const bool own_name = pair.made_under == pair.offered_under;
+    return classify({.own_name = own_name,
+                     .own_name_resumes = own_name ? pair.offered.resumed : own_name_resumes,
+                     .made_under = audit_.policy(pair.made_under, version),
+                     .offered_under = audit_.policy(pair.offered_under, version),
+                     .made = pair.made,
+                     .fresh = fresh,
+                     .offered = pair.offered});
   }
 
   const Options& options_;
   const Progress& progress_;
   Server server_;
   Audit audit_;
+  int in_vain_ = 0;  // connections in a row that had no answer
 };
 
 }  // namespace
@@ -134,6 +147,11 @@ std::map<Outcome, std::size_t> Audit::count() const {
 
 bool Audit::reached() const {
   return std::ranges::any_of(visits, [](const Visit& visit) { return visit.seen.handshake_done; });
+}
+
+std::size_t Audit::count_if(bool (*is_such)(Outcome)) const {
+  const auto is_such_pair = [is_such](const Pair& pair) { return is_such(pair.outcome); };
+  return static_cast<std::size_t>(std::ranges::count_if(pairs, is_such_pair));
 }
 
 Audit run_audit(const Options& options, std::vector<Client> clients, const Progress& progress) {

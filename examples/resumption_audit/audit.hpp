@@ -41,6 +41,7 @@ struct Audit {
   [[nodiscard]] Policy policy(std::size_t name, int version) const;
   [[nodiscard]] std::map<Outcome, std::size_t> count() const;
   [[nodiscard]] bool reached() const;  // at least one handshake was completed
+  [[nodiscard]] std::size_t count_if(bool (*is_such)(Outcome)) const;
 };
 
 // Gets a line of progress now and then.

@@ -24,8 +24,8 @@ constexpr const char* description =
 
 constexpr const char* exit_codes =
     "Exit codes: 0 nothing found, 1 a session was resumed into a name with another policy, or carried an identity\n"
-    "into an open name, 2 a mistake in the command line, 3 the server could not be reached, or completed no\n"
-    "handshake. README.md says how to read the report, and what cannot be seen from outside.";
+    "into an open name, 2 a mistake in the command line, 3 nothing found, but the server could not be reached, or\n"
+    "left a connection without an answer. README.md says how to read the report, and what it cannot see.";
 
 void add_options(CLI::App& app, Arguments& arguments) {
   app.get_formatter()->column_width(36);
@@ -54,9 +54,8 @@ int run(const Arguments& arguments) {
     write_table(std::cout, audit);
   }
   if (!std::cout.flush()) throw std::runtime_error("the report cannot be written");
-  if (!audit.reached()) return no_answer;
-  const bool found = std::ranges::any_of(audit.pairs, [](const Pair& pair) { return is_finding(pair.outcome); });
-  return found ? found_something : found_nothing;
+  if (audit.count_if(is_finding) > 0) return found_something;
+  return !audit.reached() || audit.count_if(is_no_answer) > 0 ? no_answer : found_nothing;
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ inline constexpr std::array outcome_texts{
     OutcomeText{Outcome::not_resumable, "not_resumable", "no reuse",
                 "a full handshake, under its own name as well: it shows nothing of other names"},
     OutcomeText{Outcome::no_session, "no_session", "no session", "nothing that could be offered could be had"},
-    OutcomeText{Outcome::unreachable, "unreachable", "unreachable", "no TCP connection"},
+    OutcomeText{Outcome::unreachable, "unreachable", "unreachable", "no TCP connection, or none was tried after ten in a row without an answer"},
     OutcomeText{Outcome::timed_out, "timed_out", "timed out", "no answer in time"},
     OutcomeText{Outcome::garbled, "garbled", "garbled",
                 "the answer was not TLS, or not HTTP, or none that OpenSSL takes"},
@@ -66,6 +66,11 @@ constexpr const OutcomeText& text_of(Outcome outcome) {
 
 constexpr bool is_finding(Outcome outcome) {
   return outcome == Outcome::hole || outcome == Outcome::identity_carried;
+}
+
+// Nothing that could be judged.
+constexpr bool is_no_answer(Outcome outcome) {
+  return outcome == Outcome::unreachable || outcome == Outcome::timed_out || outcome == Outcome::garbled;
 }
 
 // What a name asks of new clients, as far as can be seen from outside.

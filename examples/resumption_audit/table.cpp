@@ -198,14 +198,12 @@ void write_table(std::ostream& out, const Audit& audit) {
 }
 
 std::string summary(const Audit& audit) {
-  if (!audit.reached()) return "No handshake was completed: nothing can be said.";
   auto counts = audit.count();
   std::string text = std::to_string(audit.pairs.size()) + " sessions: " + std::to_string(counts[Outcome::hole]) +
                      " into a hole, " + std::to_string(counts[Outcome::identity_carried]) +
-                     " with an identity into an open name, " + std::to_string(counts[Outcome::refused]) + " refused.";
-  if (counts[Outcome::own_name] == 0) {
-    text += " None was resumed under its own name: where nothing is resumed, nothing can be said of other names.";
-  }
+                     " with an identity into an open name, " + std::to_string(counts[Outcome::refused]) + " refused, " +
+                     std::to_string(audit.count_if(is_no_answer)) + " without an answer.";
+  if (counts[Outcome::own_name] == 0) text += " None was resumed under its own name: this says nothing of other names.";
   return text;
 }
 

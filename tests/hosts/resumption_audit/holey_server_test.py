@@ -121,7 +121,9 @@ class HoleyServer(AuditTest):
                 self.assertEqual(report.outcome(None, "open.test", "ask.test", mechanism), "hole")
                 self.assertEqual(report.outcome(None, "open.test", "stall.test", mechanism), "timed_out")
                 self.assertEqual(report.outcome(None, "open.test", "garbage.test", mechanism), "garbled")
+                self.assertEqual(report.outcome(None, "stall.test", "open.test", mechanism), "timed_out")
         self.assertEqual(report.new_clients[None, "stall.test", "1.3"]["ending"]["text"], "timed out")
+        self.assertEqual(self.audit(port, ("open.test", "stall.test"), more=["--timeout", "1"]).exit_code, 3)
 
     def test_a_name_that_the_server_does_not_know(self):
         port = self.start_holey_server(open="open", ask=f"ask:{ROOT}")
@@ -149,7 +151,7 @@ class HoleyServer(AuditTest):
         self.assertIn("[1]         CA names: CN=Client CA", lines)
         counts = self.audit(port, NAMES, GOOD).json["counts"]
         self.assertEqual(lines[-1], f"150 sessions: {counts['hole']} into a hole, {counts['identity_carried']} with an "
-                                    f"identity into an open name, {counts['refused']} refused.")
+                                    f"identity into an open name, {counts['refused']} refused, 0 without an answer.")
         self.assertIn("resumption_audit: TLS 1.3 ticket, certificate: good.pem\n", result.stderr)
 
     def test_long_names_are_numbered(self):
