@@ -44,32 +44,38 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.footer(exit_codes);
 }
 
-int run(const Arguments& arguments) {
+int audit(const Arguments& arguments) {
   const Options options = check(arguments);
-  const Progress progress = [](std::string_view line) { std::cerr << "resumption_audit: " << line << std::endl; };
-  const Audit audit = run_audit(options, make_clients(options), progress);
+  const Progress progress = [](std::string_view line) { std::cerr << "resumption_audit: " << line << '\n'; };
+  const Audit result = run_audit(options, make_clients(options), progress);
   if (arguments.json) {
-    std::cout << json_report(options, audit).dump(2) << '\n';
+    std::cout << json_report(options, result).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   } else {
-    write_table(std::cout, audit);
+    write_table(std::cout, result);
   }
   if (!std::cout.flush()) throw std::runtime_error("the report cannot be written");
-  if (audit.count_if(is_finding) > 0) return found_something;
-  return !audit.reached() || audit.count_if(is_no_answer) > 0 ? no_answer : found_nothing;
+  if (result.count_if(is_finding) > 0) return found_something;
+  return !result.reached() || result.count_if(is_no_answer) > 0 ? no_answer : found_nothing;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app(description);
   Arguments arguments;
   add_options(app, arguments);
   try {
     app.parse(argc, argv);
-    std::signal(SIGPIPE, SIG_IGN);  // for a server that closes, and for a report that nobody reads
-    return run(arguments);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : bad_usage;
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // for a server that closes, and for a report that nobody reads
+  return audit(arguments);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
   } catch (const UsageError& error) {
     std::cerr << "resumption_audit: " << error.what() << '\n';
     return bad_usage;

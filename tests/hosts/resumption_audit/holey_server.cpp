@@ -8,6 +8,7 @@
 //              stall (never answers), garbage (no HTTP)
 //   --alert, --421            what a session of another name gets under a name that asks; without them, it is resumed
 //   --no-tickets, --no-cache  TLS 1.3 tickets are there in any case
+//   --forget                  sessions are made, and none is resumed
 //
 // It serves one connection after the other, answers any request with the client's subject, prints "ready" and its port
 // on stderr, and ends when it is killed.
@@ -43,6 +44,7 @@ enum class Guard { none, alert, misdirected };
 
 std::map<std::string, Policy, std::less<>> policies;
 Guard guard = Guard::none;
+bool forget = false;
 
 void require(bool condition, const char* what) {
   if (!condition) throw std::runtime_error(what);
@@ -68,6 +70,9 @@ int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) noexcept {
   const auto name = ServerName::from_client_hello(ssl);
   const auto found = name ? policies.find(name->view()) : policies.end();
   if (found == policies.end()) return SSL_CLIENT_HELLO_ERROR;
+  static unsigned connections = 0;
+  ++connections;
+  if (forget) SSL_set_session_id_context(ssl, reinterpret_cast<const unsigned char*>(&connections), sizeof connections);
   return SSL_set_ex_data(ssl, policy_index(), &found->second) == 1 ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
@@ -191,6 +196,8 @@ bool read_option(SSL_CTX* ssl_ctx, std::string_view option) {
     SSL_CTX_set_options(ssl_ctx, SSL_OP_NO_TICKET);
   } else if (option == "--no-cache") {
     SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_OFF);
+  } else if (option == "--forget") {
+    forget = true;
   } else {
     return false;
   }

@@ -112,6 +112,11 @@ class HoleyServer(AuditTest):
                     outcome = report.outcome(None, "open.test", "ask.test", mechanism)
                     self.assertEqual(outcome, "no_session" if mechanism == without else "hole")
 
+    def test_a_server_that_resumes_nothing_shows_nothing(self):
+        report = self.audit(self.start_holey_server("--forget", **POLICIES), ("open.test", "ask.test"), GOOD)
+        self.assertEqual((report.exit_code, report.outcomes()), (0, {"not_resumable"}))
+        self.assertIn("None was resumed under its own name", report.json["summary"])
+
     def test_names_that_give_no_answer_do_not_hide_the_others(self):
         names = ("open.test", "ask.test", "stall.test", "garbage.test")
         port = self.start_holey_server(open="open", ask=f"ask:{ROOT}", stall="stall", garbage="garbage")
