@@ -53,7 +53,7 @@ inline constexpr std::array outcome_texts{
     OutcomeText{Outcome::no_session, "no_session", "no session", "nothing that could be offered could be had"},
     OutcomeText{Outcome::unreachable, "unreachable", "unreachable",
                 "no TCP connection, or none was tried after ten in a row without an answer"},
-    OutcomeText{Outcome::timed_out, "timed_out", "timed out", "no answer in time"},
+    OutcomeText{Outcome::timed_out, "timed_out", "timed out", "no answer in time, to a new client or to this one"},
     OutcomeText{Outcome::garbled, "garbled", "garbled",
                 "the answer was not TLS, or not HTTP, or none that OpenSSL takes"},
 };

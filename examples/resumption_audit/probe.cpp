@@ -29,7 +29,7 @@ using Task = asio::awaitable<T>;
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint32_t max_head_size = 64 * 1024;
-constexpr std::uint64_t max_body_size = 1024 * 1024;
+constexpr std::uint64_t max_body_size = 1024UL * 1024;
 
 // Asio frees the SSL_CTX that it is given.
 SSL_CTX* shared(SSL_CTX* ssl_ctx) {
@@ -46,7 +46,9 @@ bool is_end(const ErrorCode& error) {
 std::vector<std::string> peer_ca_names(const SSL* ssl) {
   std::vector<std::string> names;
   const STACK_OF(X509_NAME)* list = SSL_get0_peer_CA_list(ssl);
-  for (int i = 0; i < sk_X509_NAME_num(list); ++i) names.push_back(to_text(sk_X509_NAME_value(list, i)));
+  const int count = sk_X509_NAME_num(list);  // -1 without a list
+  names.reserve(static_cast<std::size_t>(std::max(count, 0)));
+  for (int i = 0; i < count; ++i) names.push_back(to_text(sk_X509_NAME_value(list, i)));
   std::ranges::sort(names);
   return names;
 }

@@ -20,9 +20,10 @@ std::string padded(std::string text, std::size_t width) {
 // Texts as they stand in the table, or all of them by number where one is too long for it.
 class Labels {
  public:
-  Labels(std::vector<std::string> texts, char sign, std::size_t width) : texts_(std::move(texts)), sign_(sign) {
-    numbered_ = std::ranges::any_of(texts_, [width](const std::string& text) { return text.size() > width; });
-  }
+  Labels(std::vector<std::string> texts, char sign, std::size_t width)
+      : texts_(std::move(texts)),
+        sign_(sign),
+        numbered_(std::ranges::any_of(texts_, [width](const std::string& text) { return text.size() > width; })) {}
 
   [[nodiscard]] std::string label(std::size_t i) const { return numbered_ ? sign_ + std::to_string(i + 1) : texts_[i]; }
 
@@ -36,11 +37,12 @@ class Labels {
  private:
   std::vector<std::string> texts_;
   char sign_;
-  bool numbered_ = false;
+  bool numbered_;
 };
 
 std::vector<std::string> client_labels(const Audit& audit) {
   std::vector<std::string> labels;
+  labels.reserve(audit.clients.size());
   for (const Client& client : audit.clients) labels.push_back(client.label);
   return labels;
 }
@@ -138,7 +140,7 @@ class Table {
   }
 
   static std::string pair_cell(const Pair& pair) {
-    const std::string label(text_of(pair.outcome).label);
+    std::string label(text_of(pair.outcome).label);
     const std::string ending = ending_text(pair.offered);
     if (pair.outcome == Outcome::no_session || label == ending || pair.offered.ending == Ending::unreachable) {
       return label;
