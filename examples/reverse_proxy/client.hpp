@@ -1,19 +1,24 @@
-// The client's side of a connection, as its exchanges see it.
+// The client's side of a connection, as its handshake and its exchanges see it.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <client_tls/server_name.hpp>
+#include <cstddef>
 #include <string>
 #include <utility>
 
-#include "config.hpp"
 #include "http.hpp"
+#include "live_config.hpp"
 
 namespace reverse_proxy {
 
 struct Client {
-  Client(tcp::socket socket, asio::ssl::context& context, const TimeLimits& limits)
-      : stream(std::move(socket), context), time_limits(limits) {}
+  Client(tcp::socket socket, asio::ssl::context& context, const LiveConfig& configuration, std::size_t its_listener)
+      : stream(std::move(socket), context),
+        config(configuration),
+        listener(its_listener),
+        time_limits(configuration.get()->time_limits) {}
 
   // The stream, with a time limit set for the operation that comes next. When it passes the socket is closed.
   TlsStream& within(std::chrono::seconds limit) {
@@ -24,8 +29,12 @@ struct Client {
 
   TlsStream stream;
   beast::flat_buffer buffer;  // what has been read and not yet parsed
-  const TimeLimits& time_limits;
+  const LiveConfig& config;
+  const std::size_t listener;  // its index in the configuration
+  TimeLimits time_limits;      // of the configuration that the connection, or its last request, found in force
   std::string address;
+  client_tls::ServerName server_name;       // of the handshake; empty until its ClientHello has come
+  std::string handshake_error;              // why the library ended the handshake, if it did
   std::atomic<bool> last_exchange = false;  // the proxy is stopping: no further request on this connection
 };
 

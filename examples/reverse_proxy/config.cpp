@@ -1,10 +1,11 @@
 #include "config.hpp"
 
-#include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <utility>
 
 #include "config_node.hpp"
+#include "policy_config.hpp"
+#include "server_context.hpp"
 
 namespace reverse_proxy {
 namespace {
@@ -13,6 +14,7 @@ using boost::asio::ip::tcp;
 constexpr long max_port = 65535;
 constexpr long max_seconds = 86'400;
 constexpr long max_threads = 1024;
+constexpr std::string_view any_name = "*";
 
 tcp::endpoint read_endpoint(const ConfigNode& node, long min_port) {
   const ConfigNode address = node.member("address");
@@ -36,25 +38,6 @@ TimeLimits read_time_limits(const ConfigNode& node) {
   read_seconds(node, "upstream_s", limits.upstream);
   read_seconds(node, "shutdown_s", limits.shutdown);
   return limits;
-}
-
-ClientCertificate read_mode(const ConfigNode& node) {
-  const std::string mode = node.text();
-  if (mode == "off") return ClientCertificate::off;
-  if (mode == "optional") return ClientCertificate::optional;
-  if (mode == "required") return ClientCertificate::required;
-  node.fail(R"(must be "off", "optional" or "required")");
-}
-
-std::string read_server_name(const std::string& name, const ConfigNode& node) {
-  constexpr std::size_t max_size = 253;  // of a DNS name in text
-  const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'; };
-  std::string lower = lower_case(name);
-  if (lower.empty() || lower.size() > max_size || lower.starts_with('.') || lower.ends_with('.') ||
-      !std::ranges::all_of(lower, allowed)) {
-    node.fail("is no server name: 1 to 253 letters, digits, hyphens and dots, with no dot at the end");
-  }
-  return lower;
 }
 
 class Reader {
@@ -82,7 +65,7 @@ class Reader {
 
  private:
   ListenerConfig read_listener(const ConfigNode& node, const Config& config) {
-    node.expect_only({"address", "port", "certificate", "private_key", "server_names"});
+    node.expect_only({"address", "port", "certificate", "private_key", "ticket_key_file", "server_names"});
     ListenerConfig listener;
     listener.endpoint = read_endpoint(node, 0);
     const auto certificate = folder_ / node.member("certificate").text();
@@ -92,59 +75,47 @@ class Reader {
     } catch (const std::runtime_error& error) {
       node.fail(error.what());
     }
-    for (const auto& [name, site_node] : node.member("server_names").members()) {
-      Site site = read_site(read_server_name(name, site_node), site_node, config);
-      std::string key_name = site.server_name;
-      if (!listener.sites.emplace(std::move(key_name), std::move(site)).second) {
-        site_node.fail("this server name is there already, in other letters");
-      }
-    }
+    if (const auto file = node.find("ticket_key_file")) read_ticket_key(*file, listener);
+    read_server_names(node.member("server_names"), listener, config);
     return listener;
   }
 
-  Site read_site(std::string server_name, const ConfigNode& node, const Config& config) {
-    node.expect_only({"client_certificate", "ca_file", "upstream", "session_reuse", "forward_client_certificate"});
-    Site site;
-    site.server_name = std::move(server_name);
-    site.client_certificate = read_mode(node.member("client_certificate"));
+  void read_ticket_key(const ConfigNode& file, ListenerConfig& listener) {
+    try {
+      use_ticket_key(listener.ssl_ctx.get(), folder_ / file.text());
+      listener.shares_tickets = true;
+    } catch (const std::runtime_error& error) {
+      file.fail(error.what());
+    }
+  }
+
+  void read_server_names(const ConfigNode& names, ListenerConfig& listener, const Config& config) {
+    if (const auto any = names.find(any_name)) listener.policies = {read_site(*any, listener, config), nullptr};
+    for (const auto& [name, node] : names.members()) {
+      if (name == any_name) continue;
+      const auto added = listener.policies.add(name, read_site(node, listener, config));
+      if (!added) node.fail(std::string(added.error().message));
+    }
+  }
+
+  // Puts the site into the listener, under the policy that it returns.
+  client_tls::PolicyPtr read_site(const ConfigNode& node, ListenerConfig& listener, const Config& config) {
+    node.expect_only({"client_certificate", "refuse", "ca_file", "crl_file", "hint_file", "depth", "session_reuse",
+                      "max_age_s", "tickets", "forward_client_certificate", "upstream"});
+    Site site{.policy = read_policy(node, folder_)};
     const ConfigNode upstream = node.member("upstream");
     const auto found = config.upstreams.find(upstream.text());
     if (found == config.upstreams.end()) upstream.fail("there is no upstream of this name");
     site.upstream = &found->second;
-    if (const auto reuse = node.find("session_reuse")) site.session_reuse = reuse->flag();
     if (const auto forward = node.find("forward_client_certificate")) {
       site.forward_client_certificate = forward->flag();
-      if (site.forward_client_certificate && site.client_certificate == ClientCertificate::off) {
+      if (site.forward_client_certificate && site.policy->options().request == client_tls::ClientCertificate::none) {
         forward->fail("there is nothing to forward where client_certificate is \"off\"");
       }
     }
-    read_ca_file(site, node);
-    site.scope = scope_of(site);
-    return site;
-  }
-
-  void read_ca_file(Site& site, const ConfigNode& node) {
-    const auto file = node.find("ca_file");
-    if (site.client_certificate == ClientCertificate::off) {
-      if (file) file->fail("means nothing where client_certificate is \"off\"");
-      return;
-    }
-    const ConfigNode required = node.member("ca_file");
-    const auto path = folder_ / required.text();
-    try {
-      site.anchors = read_anchors(path);
-    } catch (const std::runtime_error& error) {
-      required.fail(path.string() + " " + error.what());
-    }
-  }
-
-  // Whatever decides what a client must prove: a session made under other rules does not resume.
-  static std::string scope_of(const Site& site) {
-    std::string scope = site.server_name;
-    scope += '\n';
-    scope += std::to_string(static_cast<int>(site.client_certificate));
-    scope += site.session_reuse ? "+" : "-";
-    return scope + site.anchors.digest;
+    const auto policy = site.policy;
+    listener.sites.emplace(policy.get(), std::move(site));
+    return policy;
   }
 
   std::filesystem::path file_;
@@ -153,20 +124,13 @@ class Reader {
 
 }  // namespace
 
-const Site* ListenerConfig::find_site(std::string_view server_name) const {
-  const auto found = sites.find(server_name);
+const Site* ListenerConfig::find_site(const client_tls::ServerName& name) const {
+  const auto found = sites.find(policies.find(name).get());
   return found == sites.end() ? nullptr : &found->second;
 }
 
 Config read_config(const std::filesystem::path& file) {
   return Reader(file).read();
-}
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(),
-                         [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); });
-  return lower;
 }
 
 }  // namespace reverse_proxy

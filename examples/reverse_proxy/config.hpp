@@ -3,14 +3,12 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
-#include <cstdint>
+#include <client_tls/policy.hpp>
 #include <filesystem>
 #include <map>
 #include <string>
-#include <string_view>
+#include <unordered_map>
 #include <vector>
-
-#include "certificates.hpp"
 
 namespace reverse_proxy {
 
@@ -19,25 +17,22 @@ struct Upstream {
   boost::asio::ip::tcp::endpoint endpoint;
 };
 
-enum class ClientCertificate : std::uint8_t { off, optional, required };
-
-// One server name of one listener, and what it asks of its clients.
+// One server name of one listener: what it asks of its clients, and what becomes of their requests.
 struct Site {
-  std::string server_name;
-  ClientCertificate client_certificate = ClientCertificate::off;
-  Anchors anchors;  // empty where nothing is asked
-  bool session_reuse = true;
+  client_tls::PolicyPtr policy;
   bool forward_client_certificate = false;
   const Upstream* upstream = nullptr;
-  std::string scope;  // of its sessions: everything that decides who may resume
 };
 
 struct ListenerConfig {
+  // The site of a server name, by the library's own rules; null: the name is refused.
+  [[nodiscard]] const Site* find_site(const client_tls::ServerName& name) const;
+
   boost::asio::ip::tcp::endpoint endpoint;
   client_tls::SslCtxPtr ssl_ctx;
-  std::map<std::string, Site, std::less<>> sites;  // by server name, in lower case
-
-  [[nodiscard]] const Site* find_site(std::string_view server_name) const;
+  bool shares_tickets = false;  // its ticket key is from a file
+  client_tls::PolicyTable policies{nullptr, nullptr};
+  std::unordered_map<const client_tls::ClientAuthPolicy*, Site> sites;  // each has a policy object of its own
 };
 
 struct TimeLimits {
@@ -59,8 +54,5 @@ struct Config {
 
 // Throws ConfigError, whose what() names the place and the mistake. Paths in the file are relative to the file.
 Config read_config(const std::filesystem::path& file);
-
-// ASCII letters in lower case.
-std::string lower_case(std::string_view text);
 
 }  // namespace reverse_proxy

@@ -8,34 +8,45 @@
 namespace reverse_proxy {
 namespace {
 
+constexpr std::chrono::seconds moment{2};
+
 std::string address_of(const tcp::socket& socket) {
   ErrorCode error;
   const auto endpoint = socket.remote_endpoint(error);
   return error ? "" : endpoint.address().to_string();
 }
 
+// The library's own words, or OpenSSL's and what was wrong with the certificate.
+std::string why(Client& client, const ErrorCode& error) {
+  if (!client.handshake_error.empty()) return client.handshake_error;
+  const long verified = SSL_get_verify_result(client.ssl());
+  const bool bad = verified != X509_V_OK;
+  return bad ? error.message() + ": " + X509_verify_cert_error_string(verified) : error.message();
+}
+
 // A handshake that failed is worth a line: it is the only trace of a client that could not get in.
 LogLine failed_handshake(Client& client, const ErrorCode& error) {
-  const Site* site = site_of(client.ssl());
   LogLine line = AccessLog::line();
   line["client"] = client.address;
-  line["server_name"] = site != nullptr ? LogLine(site->server_name) : LogLine(nullptr);
-  line["error"] = "handshake: " + error.message();
+  line["server_name"] = client.server_name.empty() ? LogLine(nullptr) : LogLine(client.server_name.view());
+  line["error"] = "handshake: " + why(client, error);
   return line;
 }
 
 }  // namespace
 
-Connection::Connection(tcp::socket socket, asio::ssl::context& context, const TimeLimits& limits, AccessLog& log)
-    : client_(std::move(socket), context, limits),
-      upstream_(client_.stream.get_executor(), limits.upstream),
-      log_(log) {
+Connection::Connection(tcp::socket socket, asio::ssl::context& context, const LiveConfig& config, std::size_t listener,
+                       AccessLog& log)
+    : client_(std::move(socket), context, config, listener), upstream_(client_.stream.get_executor()), log_(log) {
   client_.address = address_of(beast::get_lowest_layer(client_.stream).socket());
 }
 
 Task<void> Connection::run() {
   const bool done = co_await handshake();
-  if (!done) co_return;
+  if (!done) {
+    co_await drain();
+    co_return;
+  }
   After after = After::keep_alive;
   while (after == After::keep_alive) {  // g++ 12 would run a co_await behind && in any case
     const bool comes = co_await wait_for_request();
@@ -55,6 +66,7 @@ void Connection::stop() {
 }
 
 Task<bool> Connection::handshake() {
+  attach(client_);
   ErrorCode ignored;  // it is faster with it, and works without
   beast::get_lowest_layer(client_.stream).socket().set_option(tcp::no_delay(true), ignored);
   auto& stream = client_.within(client_.time_limits.handshake);
@@ -75,13 +87,16 @@ Task<bool> Connection::wait_for_request() {
   co_return !error && size > 0;
 }
 
-// A socket that is closed with bytes unread resets the connection, and the client may lose the response that it has
-// not read yet: so the rest is read, for a moment, and dropped (RFC 9112, section 9.6).
 Task<void> Connection::say_goodbye() {
-  constexpr std::chrono::seconds moment{2};
   auto& stream = client_.within(moment);
   co_await stream.async_shutdown(as_result);
-  auto& tcp_stream = beast::get_lowest_layer(stream);
+  co_await drain();
+}
+
+// A socket that is closed with bytes unread resets the connection, and the client may lose the response, or the alert,
+// that it has not read yet: so the rest is read, for a moment, and dropped (RFC 9112, section 9.6).
+Task<void> Connection::drain() {
+  auto& tcp_stream = beast::get_lowest_layer(client_.stream);
   ErrorCode error;
   tcp_stream.socket().shutdown(tcp::socket::shutdown_send, error);
   tcp_stream.expires_after(moment);

@@ -11,7 +11,9 @@ namespace reverse_proxy {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(tcp::socket socket, asio::ssl::context& context, const TimeLimits& limits, AccessLog& log);
+  // `listener` is its index in the configuration, which outlives the connection.
+  Connection(tcp::socket socket, asio::ssl::context& context, const LiveConfig& config, std::size_t listener,
+             AccessLog& log);
 
   // Serves the client until one of the two leaves. On the strand that the socket was made with.
   Task<void> run();
@@ -23,6 +25,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> handshake();
   Task<bool> wait_for_request();
   Task<void> say_goodbye();
+  Task<void> drain();
 
   Client client_;
   UpstreamConnection upstream_;

@@ -1,9 +1,9 @@
 #include "exchange.hpp"
 
 #include <client_tls/json.hpp>
+#include <client_tls/policy.hpp>
 
 #include "body.hpp"
-#include "tls.hpp"
 
 namespace reverse_proxy {
 namespace {
@@ -19,7 +19,7 @@ bool is_safe(http::verb method) {
 }  // namespace
 
 Exchange::Exchange(Client& client, UpstreamConnection& upstream, AccessLog& log)
-    : client_(client), upstream_(upstream), log_(log), site_(*site_of(client.ssl())), tls_(client.ssl(), context_) {
+    : client_(client), upstream_(upstream), log_(log), tls_(client.ssl(), context_) {
   request_.header_limit(max_head_size);
   request_.body_limit(boost::none);
 }
@@ -72,21 +72,36 @@ Exchange::Verdict Exchange::rewrite() {
   return std::nullopt;
 }
 
-// The policy was chosen by the name in the handshake: a request for another name must not profit from it.
+// The policy was chosen by the name in the handshake: a request for another name must not profit from it, nor one that
+// comes when the name has another policy by now.
 Exchange::Verdict Exchange::access() {
   context_.enter(Phase::access);
-  if (target_.host != site_.server_name) {
+  if (target_.host != client_.server_name) {
     return Refusal{http::status::misdirected_request, "this connection is for another host"};
+  }
+  if (!find_site()) {
+    after_ = After::close;
+    return Refusal{http::status::misdirected_request, "the rules for this host have changed: connect again"};
   }
   const auto chain = tls_.get_full_client_certificate_chain();
   if (!chain) return Refusal{http::status::internal_server_error, std::string(chain.error().message)};
   const bool verified = *chain && SSL_get_verify_result(client_.ssl()) == X509_V_OK;
   if (verified) verified_chain_ = **chain;
-  if (site_.client_certificate == ClientCertificate::required && !verified) {
+  // Where the handshake refuses, it has done so; a check that costs nothing stays.
+  if (site_->policy->options().request == client_tls::ClientCertificate::required && !verified) {
     if (!*chain) tls_.set_client_verify("FAILED:no certificate where one is required");
     return Refusal{http::status::forbidden, "a valid client certificate is required"};
   }
   return std::nullopt;
+}
+
+// The request's site, by the configuration in force, if the connection still has its policy.
+bool Exchange::find_site() {
+  config_ = client_.config.get();
+  client_.time_limits = config_->time_limits;
+  site_ = config_->listeners[client_.listener].find_site(client_.server_name);
+  const auto* policy = client_tls::get0_policy(client_.ssl());
+  return site_ != nullptr && policy != nullptr && site_->policy->digest() == policy->digest();
 }
 
 // Asks the upstream, up to the head of its response.
@@ -95,11 +110,11 @@ Task<Exchange::Verdict> Exchange::balancer() {
   auto request = upstream_request();
   upstream_asked_ = true;
   Verdict verdict;
-  ErrorCode error = co_await upstream_.open(*site_.upstream);
+  ErrorCode error = co_await upstream_.open(*site_->upstream, client_.time_limits.upstream);
   if (!error) error = co_await ask_upstream(request, verdict);
   if (error && can_repeat()) {
     upstream_.close();
-    error = co_await upstream_.open(*site_.upstream);
+    error = co_await upstream_.open(*site_->upstream, client_.time_limits.upstream);
     if (!error) error = co_await ask_upstream(request, verdict);
   }
   if (!error && !verdict) co_return std::nullopt;
@@ -118,11 +133,11 @@ http::request<http::buffer_body> Exchange::upstream_request() {
   request.target(target_.path);
   copy_end_to_end(client_request, request);
   remove_forgeable(request);
-  request.set(http::field::host, site_.server_name);
+  request.set(http::field::host, client_.server_name.view());
   request.set(http::field::via, "1.1 reverse_proxy");
   request.set("X-Forwarded-For", client_.address);
   request.set("X-Forwarded-Proto", "https");
-  if (site_.forward_client_certificate) set_client_certificate(request, verified_chain_);
+  if (site_->forward_client_certificate) set_client_certificate(request, verified_chain_);
   if (request_.chunked()) {
     request.chunked(true);
   } else if (request_.content_length()) {
@@ -266,13 +281,13 @@ void Exchange::log() {
   const auto tls = tls_.log_entry();
   LogLine line = AccessLog::line();
   line["client"] = client_.address;
-  line["server_name"] = site_.server_name;
+  line["server_name"] = client_.server_name.view();
   line["method"] = or_null(!request.method_string().empty(), std::string(request.method_string()));
   line["target"] = or_null(!request.target().empty(), std::string(request.target()));
   line["status"] = or_null(status_ != 0, status_);
   line["bytes_sent"] = bytes_sent_;
   line["duration_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-  line["upstream"] = or_null(upstream_asked_, site_.upstream->name);
+  line["upstream"] = upstream_asked_ ? LogLine(site_->upstream->name) : LogLine(nullptr);
   line["resumed"] = SSL_session_reused(client_.ssl()) == 1;
   line["request"] = {{"tls", tls ? LogLine(*tls) : LogLine(nullptr)}};
   if (!error_.empty()) line["error"] = error_;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <client_tls/client_tls.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -35,6 +36,7 @@ class Exchange {
   Task<Verdict> read_head();
   Verdict rewrite();
   Verdict access();
+  bool find_site();
   Task<Verdict> balancer();
   Task<void> header_filter();
   Task<void> body_filter();
@@ -51,7 +53,6 @@ class Exchange {
   Client& client_;
   UpstreamConnection& upstream_;
   AccessLog& log_;
-  const Site& site_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 
   client_tls::PhaseContext context_{client_tls::Phase::rewrite};
@@ -59,6 +60,8 @@ class Exchange {
 
   RequestParser request_;
   Target target_;
+  std::shared_ptr<const Config> config_;  // in force when the request's head had come; what follows is of it
+  const Site* site_ = nullptr;
   std::string verified_chain_;  // PEM; empty unless the client proved who it is
   std::optional<ResponseParser> upstream_response_;
   http::response<http::buffer_body> response_;

@@ -6,8 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "config.hpp"
-
 namespace reverse_proxy {
 namespace {
 
@@ -21,6 +19,14 @@ constexpr std::array<std::string_view, 8> forgeable{
     "x-forwarded-host", "x-forwarded-port",  "x-forwarded-proto", "x-real-ip",
 };
 
+// ASCII letters in lower case.
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(),
+                         [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); });
+  return lower;
+}
+
 std::set<std::string> named_by_connection(const http::fields& fields) {
   std::set<std::string> names;
   for (const auto& field : fields) {
@@ -30,14 +36,15 @@ std::set<std::string> named_by_connection(const http::fields& fields) {
   return names;
 }
 
-// "a.test:8443" is the host "a.test".
-std::string host_of(std::string_view authority) {
+// "a.test:8443" is the host "a.test", in the form in which the handshake's name is compared.
+std::optional<client_tls::ServerName> host_of(std::string_view authority) {
   const std::size_t colon = authority.rfind(':');
   if (colon != std::string_view::npos &&
       authority.find_first_not_of("0123456789", colon + 1) == std::string_view::npos) {
     authority = authority.substr(0, colon);
   }
-  return lower_case(authority);
+  const auto name = client_tls::ServerName::parse(authority);
+  return name ? std::optional(*name) : std::nullopt;
 }
 
 // A PEM certificate's lines between BEGIN and END, joined, are its DER in base64: what RFC 8941 puts between colons.

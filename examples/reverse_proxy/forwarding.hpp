@@ -1,6 +1,7 @@
 // What of a message goes on to the other side, and what does not: fields, framing and the request's target.
 #pragma once
 
+#include <client_tls/server_name.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +18,7 @@ std::optional<std::string_view> ambiguity_of(const http::request_header<>& reque
 // Empty for a target that names nothing here: authority-form, or another scheme.
 struct Target {
   std::string path;
-  std::string host;  // in lower case, without the port
+  std::optional<client_tls::ServerName> host;  // without the port; empty if it is no host name
 };
 std::optional<Target> target_of(const http::request_header<>& request);
 

@@ -2,8 +2,8 @@
 #include <csignal>
 #include <iostream>
 
-#include "config.hpp"
 #include "config_node.hpp"
+#include "live_config.hpp"
 #include "server.hpp"
 
 namespace {
@@ -14,7 +14,8 @@ constexpr int bad_usage = 2;  // a mistake in the command line or in the configu
 int run(int argc, char** argv) {
   CLI::App app(
       "A TLS-terminating HTTP/1.1 reverse proxy that asks its clients for certificates.\n"
-      "It writes one JSON line a request to its log, and stops on SIGTERM after the running requests.");
+      "It writes one JSON line a request to its log, reads its configuration again on SIGHUP, and stops on\n"
+      "SIGTERM after the running requests.");
   std::string config_file;
   bool only_check = false;
   app.add_option("-c,--config", config_file, "The configuration, in JSON; README.md says what is in it")->required();
@@ -27,7 +28,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : bad_usage;
   }
-  const auto config = reverse_proxy::read_config(config_file);
+  reverse_proxy::LiveConfig config(config_file);
   if (only_check) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // for a log that is a pipe; nobody else raises it
   reverse_proxy::Server server(config);

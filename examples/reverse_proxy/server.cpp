@@ -1,6 +1,5 @@
 #include "server.hpp"
 
-#include <client_tls/result.hpp>
 #include <iostream>
 #include <stdexcept>
 #include <thread>
@@ -18,14 +17,15 @@ asio::ssl::context share(SSL_CTX* ssl_ctx) {
 
 }  // namespace
 
-Server::Server(const Config& config) : config_(config), log_(config.log) {
-  for (const auto& listener : config.listeners) listen(listener);
+Server::Server(LiveConfig& config) : config_(config), log_(config.get()->log) {
+  const auto at_start = config.get();
+  for (std::size_t i = 0; const auto& listener : at_start->listeners) listen(i++, listener);
 }
 
-void Server::listen(const ListenerConfig& config) {
-  install_handlers(config);
+void Server::listen(std::size_t index, const ListenerConfig& config) {
+  install_policies(config.ssl_ctx.get(), config_.policies(index));
   auto& listener = *listeners_.emplace_back(
-      std::make_unique<Listener>(Listener{share(config.ssl_ctx.get()), tcp::acceptor(control_)}));
+      std::make_unique<Listener>(Listener{index, share(config.ssl_ctx.get()), tcp::acceptor(control_)}));
   std::ostringstream name;
   name << config.endpoint;
   try {
@@ -42,11 +42,15 @@ void Server::listen(const ListenerConfig& config) {
 void Server::run() {
   asio::co_spawn(control_, wait_for_signals(), asio::detached);
   for (const auto& listener : listeners_) asio::co_spawn(control_, accept(*listener), asio::detached);
-  const unsigned wanted = config_.threads != 0 ? config_.threads : std::max(1U, std::thread::hardware_concurrency());
+  asio::co_spawn(reloading_, reload_on_signals(), asio::detached);
+  const unsigned configured = config_.get()->threads;
+  const unsigned wanted = configured != 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
   std::vector<std::jthread> threads;
   for (unsigned i = 1; i < wanted; ++i) threads.emplace_back([this] { io_.run(); });
   std::cerr << "ready\n";
   io_.run();
+  reloading_.stop();
+  reloading_.join();
 }
 
 Task<void> Server::accept(Listener& listener) {
@@ -61,7 +65,8 @@ Task<void> Server::accept(Listener& listener) {
       co_await pause.async_wait(as_result);
       continue;
     }
-    auto connection = std::make_shared<Connection>(std::move(socket), listener.ssl_context, config_.time_limits, log_);
+    auto connection =
+        std::make_shared<Connection>(std::move(socket), listener.ssl_context, config_, listener.index, log_);
     asio::co_spawn(strand, serve(std::move(connection)), asio::detached);
   }
 }
@@ -83,12 +88,26 @@ Task<void> Server::wait_for_signals() {
   signals_.async_wait([this](const ErrorCode& error, int /*signal*/) {
     if (!error) io_.stop();
   });
-  shutdown_timer_.expires_after(config_.time_limits.shutdown);
+  shutdown_timer_.expires_after(config_.get()->time_limits.shutdown);
   shutdown_timer_.async_wait([this](const ErrorCode& error) {
     if (!error) io_.stop();
   });
   stop_connections();
   end_when_empty();
+}
+
+Task<void> Server::reload_on_signals() {
+  while (true) {
+    const auto [error, signal] = co_await hangups_.async_wait(as_result);
+    if (error) co_return;
+    std::string outcome = "reloaded";
+    try {
+      config_.reload();
+    } catch (const std::exception& failure) {
+      outcome = std::string("not reloaded: ") + failure.what();
+    }
+    std::cerr << outcome + '\n';
+  }
 }
 
 void Server::stop_connections() {

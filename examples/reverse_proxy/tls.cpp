@@ -1,7 +1,5 @@
 #include "tls.hpp"
 
-#include <client_tls/hooks.hpp>
-#include <iostream>
 #include <stdexcept>
 #include <string>
 
@@ -12,37 +10,28 @@ using client_tls::Decision;
 using client_tls::Handshake;
 
 // An index of our own: SSL_set_app_data's belongs to Boost.Asio.
-int site_index() {
+int client_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
 
-bool set_site(SSL* ssl, const Site& site) {
-  return SSL_set_ex_data(ssl, site_index(), const_cast<Site*>(&site)) == 1;
+Client& client_of(const SSL* ssl) {
+  return *static_cast<Client*>(SSL_get_ex_data(ssl, client_index()));
 }
 
-Decision decision(const client_tls::Result<void>& done) {
-  return done ? Decision::proceed : Decision::reject;
+void remember_name(SSL* ssl) {
+  if (const auto name = client_tls::ServerName::from_client_hello(ssl)) client_of(ssl).server_name = *name;
 }
 
-// Chooses the policy, and with it who may resume. It is called on every connection, before a session is looked up.
-Decision on_client_hello(const ListenerConfig& listener, Handshake& handshake) {
-  const Site* site = listener.find_site(handshake.server_name());
-  if (site == nullptr || !set_site(handshake.ssl(), *site)) return Decision::reject;
-  return decision(handshake.tls().bind_session(site->scope));
+Decision on_client_hello(Handshake& handshake) {
+  remember_name(handshake.ssl());
+  return Decision::proceed;
 }
 
-// Asks. It is not called on resumption, where the session has the answer of the first time.
-Decision on_certificate(Handshake& handshake) {
-  const Site* site = site_of(handshake.ssl());
-  if (site == nullptr) return Decision::reject;
-  if (!site->session_reuse && !handshake.tls().disable_session_reuse()) return Decision::reject;
-  if (site->client_certificate == ClientCertificate::off) return Decision::proceed;
-  if (SSL_set1_verify_cert_store(handshake.ssl(), site->anchors.store.get()) != 1) return Decision::reject;
-  std::vector<X509*> hints;
-  hints.reserve(site->anchors.certificates.size());
-  for (const auto& anchor : site->anchors.certificates) hints.push_back(anchor.get());
-  return decision(handshake.tls().request_client_certificate(hints));
+// A name that has no policy, for instance.
+void on_error(const client_tls::HookError& error) {
+  if (error.phase == client_tls::Phase::client_hello) remember_name(error.ssl);
+  client_of(error.ssl).handshake_error = error.message;
 }
 
 // A client that offers other protocols only, HTTP/2 for instance, is told so in the handshake (RFC 7301).
@@ -60,20 +49,17 @@ int on_alpn(SSL* /*ssl*/, const unsigned char** chosen, unsigned char* chosen_si
 
 }  // namespace
 
-void install_handlers(const ListenerConfig& listener) {
+void install_policies(SSL_CTX* ssl_ctx, std::shared_ptr<const client_tls::CurrentPolicies> policies) {
   client_tls::Hooks hooks;
-  hooks.client_hello = [&listener](Handshake& handshake) { return on_client_hello(listener, handshake); };
-  hooks.certificate = on_certificate;
-  hooks.error = [](const client_tls::HookError& error) {
-    std::cerr << "a handshake was ended in the " << to_string(error.phase) << " phase: " << error.message << '\n';
-  };
-  const auto installed = client_tls::install(listener.ssl_ctx.get(), std::move(hooks));
+  hooks.client_hello = on_client_hello;
+  hooks.error = on_error;
+  const auto installed = client_tls::install(ssl_ctx, std::move(policies), std::move(hooks));
   if (!installed) throw std::runtime_error(std::string(installed.error().message));
-  SSL_CTX_set_alpn_select_cb(listener.ssl_ctx.get(), on_alpn, nullptr);
+  SSL_CTX_set_alpn_select_cb(ssl_ctx, on_alpn, nullptr);
 }
 
-const Site* site_of(const SSL* ssl) {
-  return static_cast<const Site*>(SSL_get_ex_data(ssl, site_index()));
+void attach(Client& client) {
+  if (SSL_set_ex_data(client.ssl(), client_index(), &client) != 1) throw std::runtime_error("out of memory");
 }
 
 }  // namespace reverse_proxy

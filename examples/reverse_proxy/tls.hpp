@@ -1,17 +1,19 @@
-// What the TLS handshake asks of each client: the proxy's side of client_tls::install.
+// What a listener's handshakes do: the proxy's side of client_tls::install.
 #pragma once
 
 #include <openssl/ssl.h>
 
-#include "config.hpp"
+#include <client_tls/policy.hpp>
+#include <memory>
+
+#include "client.hpp"
 
 namespace reverse_proxy {
 
-// Installs the handlers on the listener's SSL_CTX. The listener must outlive every connection.
-// Throws std::runtime_error.
-void install_handlers(const ListenerConfig& listener);
+// Installs the policies on the listener's SSL_CTX. Throws std::runtime_error.
+void install_policies(SSL_CTX* ssl_ctx, std::shared_ptr<const client_tls::CurrentPolicies> policies);
 
-// The server name that the client asked for; null until its ClientHello has come.
-const Site* site_of(const SSL* ssl);
+// Lets the handlers find the client, which outlives its connection. Before the handshake. Throws std::runtime_error.
+void attach(Client& client);
 
 }  // namespace reverse_proxy

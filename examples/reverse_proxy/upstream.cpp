@@ -2,10 +2,12 @@
 
 namespace reverse_proxy {
 
-Task<ErrorCode> UpstreamConnection::open(const Upstream& upstream) {
-  reused_ = is_usable();
+Task<ErrorCode> UpstreamConnection::open(const Upstream& upstream, std::chrono::seconds limit) {
+  limit_ = limit;
+  reused_ = upstream.endpoint == endpoint_ && is_usable();
   if (reused_) co_return ErrorCode{};
   close();
+  endpoint_ = upstream.endpoint;
   const auto [error] = co_await stream().async_connect(upstream.endpoint, as_result);
   if (!error) {
     ErrorCode ignored;  // it is faster with it, and works without

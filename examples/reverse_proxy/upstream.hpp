@@ -11,11 +11,11 @@ namespace reverse_proxy {
 // Kept open from one request of a client to the next, and never shared between clients.
 class UpstreamConnection {
  public:
-  UpstreamConnection(asio::any_io_executor executor, std::chrono::seconds limit)
-      : stream_(std::move(executor)), limit_(limit) {}
+  explicit UpstreamConnection(asio::any_io_executor executor) : stream_(std::move(executor)) {}
 
-  // Connects, or keeps the connection that is open.
-  Task<ErrorCode> open(const Upstream& upstream);
+  // Connects, or keeps the connection that is open to the same endpoint. The time limit is for this and each step that
+  // follows.
+  Task<ErrorCode> open(const Upstream& upstream, std::chrono::seconds limit);
 
   // Whether the last open() kept a connection: the upstream may be closing it at this moment.
   [[nodiscard]] bool reused() const { return reused_; }
@@ -34,7 +34,8 @@ class UpstreamConnection {
 
   TcpStream stream_;
   beast::flat_buffer buffer_;
-  std::chrono::seconds limit_;
+  tcp::endpoint endpoint_;
+  std::chrono::seconds limit_{0};
   bool reused_ = false;
 };
 

@@ -3,7 +3,9 @@
 import contextlib
 import http.client
 import json
+import os
 import pathlib
+import signal
 import socket
 import socketserver
 import ssl
@@ -101,13 +103,29 @@ class Client:
             return True
 
 
+class Clock:
+    """The time that a program's OpenSSL sees (simulated_clock.cpp): nobody waits for it to pass."""
+
+    def __init__(self, library, file):
+        self._file, self._offset = pathlib.Path(file), 0
+        self.environment = {"LD_PRELOAD": str(library), "CLIENT_TLS_CLOCK": str(file)}
+        self.advance(0)
+
+    def advance(self, seconds):
+        self._offset += seconds
+        new = self._file.with_suffix(".new")
+        new.write_text(str(self._offset))
+        new.replace(self._file)
+
+
 class Program:
     """A program under test, with its log in a file."""
 
-    def __init__(self, command, log, ready="ready"):
+    def __init__(self, command, log, ready="ready", clock=None):
         self.log_file, self._read = pathlib.Path(log), 0
         self.errors = []
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        environment = {**os.environ, **(clock.environment if clock else {})}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         self._reader = threading.Thread(target=self._collect, daemon=True)
         self._reader.start()
         wait_until(lambda: ready in self.errors or self.process.poll() is not None, "the program did not start")
@@ -127,6 +145,14 @@ class Program:
         found = wait_until(lambda: len(found := lines()) >= count and found[:count], "no such line in the log")
         self._read += count
         return [json.loads(line) for line in found] if count > 1 else json.loads(found[0])
+
+    def reload(self):
+        """What it says after a SIGHUP."""
+        before = len(self.errors)
+        self.process.send_signal(signal.SIGHUP)
+        said = ("reloaded", "not reloaded")
+        return wait_until(lambda: next((line for line in self.errors[before:] if line.startswith(said)), None),
+                          "no word after SIGHUP")
 
     def peak_memory(self):
         """The most memory that it ever had, in bytes."""

@@ -105,7 +105,9 @@ class ClientCertificates(ProxyTest):
                     self.connect(name, client_context(alpn=alpn))
                 line = self.proxy.next_log()
                 self.assertTrue(line["error"].startswith("handshake: "), line)
-                self.assertEqual(line["server_name"], "open.test" if alpn else None)
+                self.assertEqual(line["server_name"], name)
+                no_policy = "handshake: there is no policy for the server name"
+                self.assertEqual(line["error"] == no_policy, alpn is None, line)
         client = self.connect("open.test", client_context(alpn=["h2", "http/1.1"]))
         self.assertEqual(client.socket.selected_alpn_protocol(), "http/1.1")
 

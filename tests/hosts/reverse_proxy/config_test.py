@@ -5,7 +5,7 @@ import json
 import subprocess
 import unittest
 
-from fixture import configuration, echo, folder, pki, program, write_configuration
+from fixture import configuration, echo, folder, pki, program, site, write_configuration
 
 
 class Config(unittest.TestCase):
@@ -45,8 +45,12 @@ class Config(unittest.TestCase):
                     config[last] = value
             return change
 
-        site = "listeners/0/server_names/required.test"
+        open_site = {"client_certificate": "off", "upstream": "echo"}
+        required = "listeners/0/server_names/required.test"
         (folder / "empty.pem").write_text("")
+        secret = "0123456789abcdef" * 5
+        (folder / "short.key").write_text(secret[:-1])
+        (folder / "long.key").write_text(secret + "\n")
         (folder / "half.pem").write_text((pki / "root.pem").read_text() + (pki / "root.pem").read_text()[:200])
         cases = [
             ("threads", -1, "/threads: must be a whole number from 0 to 1024"),
@@ -62,22 +66,58 @@ class Config(unittest.TestCase):
             ("listeners/0/certificate", "none.pem", "/listeners/0: the certificate"),
             ("listeners/0/private_key", "pki/good.key", "/listeners/0: the key"),
             ("listeners/0/server_names", {}, "/listeners/0/server_names: must be an object with at least one"),
-            ("listeners/0/server_names/", {}, "/listeners/0/server_names/: is no server name"),
-            ("listeners/0/server_names/a.test.", {}, "is no server name"),
-            ("listeners/0/server_names/*.test", {}, "is no server name"),
-            ("listeners/0/server_names/OPEN.test", {"client_certificate": "off", "upstream": "echo"},
-             "this server name is there already"),
-            (site + "/client_certificate", None, f"/{site}: \"client_certificate\" is missing"),
-            (site + "/client_certificate", "on", "must be \"off\", \"optional\" or \"required\""),
-            (site + "/client_certificate", "off", "there is nothing to forward where client_certificate is \"off\""),
-            (site + "/session_reuse", "no", f"/{site}/session_reuse: must be true or false"),
-            (site + "/upstream", "nowhere", f"/{site}/upstream: there is no upstream of this name"),
+            ("listeners/0/server_names/", open_site, "/listeners/0/server_names/: the server name is empty"),
+            ("listeners/0/server_names/a..test", open_site, "/a..test: the server name has an empty label"),
+            ("listeners/0/server_names/a.*.test", open_site, "the server name has a byte in it that no host name has"),
+            ("listeners/0/server_names/**", open_site, "the server name has a byte in it that no host name has"),
+            ("listeners/0/server_names/10.0.0.1", open_site, "the server name is an IP address"),
+            ("listeners/0/server_names/" + "a" * 256, open_site, "the server name is longer than 255 bytes"),
+            ("listeners/0/server_names/OPEN.test", open_site, "/open.test: the name has a policy already"),
+            ("listeners/0/server_names/open.test.", open_site, "/open.test.: the name has a policy already"),
+            ("listeners/0/server_names/*", {}, "/listeners/0/server_names/*: \"client_certificate\" is missing"),
+            ("listeners/0/server_names/*.a.test", {}, "/server_names/*.a.test: \"client_certificate\" is missing"),
+            ("listeners/0/ticket_key_file", "none.key", "/listeners/0/ticket_key_file: "),
+            ("listeners/0/ticket_key_file", "none.key", "none.key cannot be read"),
+            ("listeners/0/ticket_key_file", "pki", "pki cannot be read"),
+            ("listeners/0/ticket_key_file", "short.key", "short.key must have exactly 80 bytes"),
+            ("listeners/0/ticket_key_file", "long.key", "long.key must have exactly 80 bytes"),
+            ("listeners/0/ticket_key_file", "empty.pem", "empty.pem must have exactly 80 bytes"),
+            ("listeners/0/ticket_key_file", 80, "/listeners/0/ticket_key_file: must be a text"),
+            (required + "/client_certificate", None, f"/{required}: \"client_certificate\" is missing"),
+            (required + "/client_certificate", "on", "must be \"off\", \"optional\" or \"required\""),
+            (required + "/client_certificate", "off", f"/{required}/ca_file: means nothing where client_certificate is \"off\""),
+            (required + "/refuse", "politely", f"/{required}/refuse: must be \"handshake\" or \"request\""),
+            ("listeners/0/server_names/optional.test/refuse", "handshake",
+             "/optional.test/refuse: means nothing unless client_certificate is \"required\""),
+            ("listeners/0/server_names/open.test/refuse", "request", "/open.test/refuse: means nothing unless"),
+            (required + "/session_reuse", "no", f"/{required}/session_reuse: must be true or false"),
+            (required + "/upstream", "nowhere", f"/{required}/upstream: there is no upstream of this name"),
             ("listeners/0/server_names/open.test/ca_file", "pki/root.pem", "/ca_file: means nothing where"),
-            (site + "/ca_file", None, f"/{site}: \"ca_file\" is missing"),
-            (site + "/ca_file", "none.pem", "none.pem cannot be read: no such file"),
-            (site + "/ca_file", "empty.pem", "empty.pem has no certificate in it"),
-            (site + "/ca_file", "half.pem", "half.pem has something that is not a certificate"),
-            (site + "/ca_file", "pki/root.key", "root.key has no certificate in it"),
+            (required + "/ca_file", None, f"/{required}: \"ca_file\" is missing"),
+            (required + "/ca_file", "none.pem", "none.pem: it cannot be read: No such file or directory"),
+            (required + "/ca_file", "pki", "pki: it cannot be read: Is a directory"),
+            (required + "/ca_file", "empty.pem", "empty.pem: there is no certificate in it"),
+            (required + "/ca_file", "half.pem", "half.pem: it has a PEM block that does not decode"),
+            (required + "/ca_file", "pki/root.key", "root.key: it has a PEM block that is not a CERTIFICATE"),
+            (required + "/ca_file", "pki/intermediate.pem", f"/{required}/ca_file: anchors: none is self-signed"),
+            (required + "/crl_file", "none.pem", f"/{required}/crl_file: {folder / 'none.pem'}: it cannot be read: No such"),
+            (required + "/crl_file", "pki/root.pem", "root.pem: it has a PEM block that is not an X509 CRL"),
+            (required + "/crl_file", "empty.pem", "empty.pem: there is no revocation list in it"),
+            (required + "/hint_file", "none.pem", f"/{required}/hint_file: {folder / 'none.pem'}: it cannot be read: No such"),
+            (required + "/hint_file", "empty.pem", "empty.pem: there is no certificate in it"),
+            (required + "/depth", -1, f"/{required}/depth: must be a whole number from 0 to 99"),
+            (required + "/depth", 100, f"/{required}/depth: must be a whole number from 0 to 99"),
+            (required + "/max_age_s", 0, f"/{required}/max_age_s: must be a whole number from 1 to 2147483647"),
+            (required + "/max_age_s", 1 << 31, f"/{required}/max_age_s: must be a whole number from 1 to 2147483647"),
+            (required + "/tickets", 0, f"/{required}/tickets: must be a whole number from 1 to 16"),
+            (required + "/tickets", 17, f"/{required}/tickets: must be a whole number from 1 to 16"),
+            (required + "/ticket", 1, f"/{required}/ticket: unknown"),
+            ("listeners/0/server_names/private.test/max_age_s", 60, "/max_age_s: means nothing where session_reuse is"),
+            ("listeners/0/server_names/private.test/tickets", 1, "/tickets: means nothing where session_reuse is false"),
+            ("listeners/0/server_names/open.test/crl_file", "pki/crls.pem", "/crl_file: means nothing where"),
+            ("listeners/0/server_names/open.test/hint_file", "pki/root.pem", "/hint_file: means nothing where"),
+            ("listeners/0/server_names/open.test/depth", 1, "/depth: means nothing where"),
+            ("listeners/0/server_names/open.test/max_age_s", 1, "/max_age_s: means nothing where"),
             ("listeners/0/server_names/open.test/forward_client_certificate", True, "there is nothing to forward"),
         ]
         for path, value, message in cases:
@@ -90,6 +130,20 @@ class Config(unittest.TestCase):
                     self.assertIn(message, result.stderr)
                     self.assertEqual(result.stderr.count("\n"), 1)
                     self.assertIn(str(folder / "proxy.json"), result.stderr)
+                    self.assertNotIn("0123", result.stderr)
+
+    def test_everything_that_a_name_can_say(self):
+        (folder / "ticket.key").write_bytes(bytes(range(80)))
+        config = configuration()
+        config["listeners"][0]["ticket_key_file"] = "ticket.key"
+        names = config["listeners"][0]["server_names"]
+        names["all.test"] = site("required", refuse="handshake", crl_file="pki/crls.pem", hint_file="pki/unknown_root.pem",
+                                 depth=99, max_age_s=(1 << 31) - 1, tickets=16, session_reuse=True)
+        names["least.test"] = site("required", refuse="request", depth=0, max_age_s=1, tickets=1)
+        names["open2.test."] = site("off", tickets=1)
+        names["*.a.test"] = names["*"] = site("optional")
+        result = self.run_program("--check", "--config", write_configuration(config))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
 
     def test_a_file_that_is_not_the_configuration(self):
         cases = [

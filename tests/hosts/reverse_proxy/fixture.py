@@ -7,7 +7,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from support import Client, Program, ScriptedUpstream, echo_upstream, make_pki, temporary_folder, unused_port
+from support import Client, Clock, Program, ScriptedUpstream, echo_upstream, make_pki, temporary_folder, unused_port
 
 NAMES = ("open.test", "optional.test", "required.test", "private.test", "scripted.test", "down.test")
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -23,11 +23,13 @@ scripted = ScriptedUpstream()
 _outermost.addCleanup(scripted.close)
 
 
-def configuration():
-    def site(mode, upstream="echo", **more):
-        asks = {} if mode == "off" else {"ca_file": "pki/root.pem", "forward_client_certificate": True}
-        return {"client_certificate": mode, "upstream": upstream, **asks, **more}
-    return {
+def site(mode, upstream="echo", **more):
+    asks = {} if mode == "off" else {"ca_file": "pki/root.pem", "forward_client_certificate": True}
+    return {"client_certificate": mode, "upstream": upstream, **asks, **more}
+
+
+def configuration(**time_limits):
+    config = {
         "log": "access.log",
         "time_limits": {"handshake_s": 5, "header_s": 5, "idle_s": 60, "body_s": 5, "upstream_s": 5, "shutdown_s": 5},
         "upstreams": {
@@ -47,21 +49,29 @@ def configuration():
             },
         }],
     }
+    config["time_limits"].update(time_limits)
+    return config
 
 
-def write_configuration(config, name="proxy.json"):
-    file = folder / name
+def server_names(config):
+    return config["listeners"][0]["server_names"]
+
+
+def write_configuration(config, home=folder):
+    file = home / "proxy.json"
     file.write_text(config if isinstance(config, str) else json.dumps(config))
     return file
 
 
-def start(**time_limits):
-    config = configuration()
-    config["time_limits"].update(time_limits)
-    (folder / "access.log").unlink(missing_ok=True)
-    proxy = Program([program, "--config", write_configuration(config)], folder / "access.log")
+def start(config, home=folder, clock=None):
+    (home / "access.log").unlink(missing_ok=True)
+    proxy = Program([program, "--config", write_configuration(config, home)], home / "access.log", clock=clock)
     proxy.port = int(proxy.errors[0].rsplit(":", 1)[1])
     return proxy
+
+
+def make_clock():
+    return Clock(program.with_name("libsimulated_clock.so"), folder / "clock")
 
 
 def fields_of(response, name):
@@ -73,10 +83,19 @@ class ProxyTest(unittest.TestCase):
     """Each test has a proxy of its own, self.proxy, and fails if it does not end well."""
 
     time_limits = {}
+    clock = None
+
+    def configuration(self):
+        return configuration(**self.time_limits)
 
     def setUp(self):
-        self.proxy = start(**self.time_limits)
+        self.proxy = start(self.configuration(), clock=self.clock)
         self.addCleanup(lambda: self.assertEqual(self.proxy.stop(), 0, self.proxy.errors))
+
+    def reload(self, config):
+        """What the proxy says to a new configuration."""
+        write_configuration(config)
+        return self.proxy.reload()
 
     def connect(self, server_name="open.test", context=None, session=None):
         return self.enterContext(Client(self.proxy.port, server_name, context, session))

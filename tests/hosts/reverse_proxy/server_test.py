@@ -6,7 +6,7 @@ import socket
 import threading
 import unittest
 
-from fixture import OK, ProxyTest, scripted, start
+from fixture import OK, ProxyTest, configuration, scripted, start
 from support import Client, read_head, wait_until
 
 
@@ -36,7 +36,7 @@ class TimeLimits(ProxyTest):
 
 class Stopping(unittest.TestCase):
     def start(self, **limits):
-        proxy = start(**limits)
+        proxy = start(configuration(**limits))
         self.addCleanup(lambda: proxy.process.poll() is None and proxy.stop())
         return proxy
 
