@@ -13,22 +13,23 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from support import PATIENCE_S, Program, certificates_of, echo_upstream, make_pki, temporary_folder, unused_port
+from support import PATIENCE_S, Clock, Program, certificates_of, echo_upstream, make_pki, temporary_folder, unused_port
 
 EXAMPLE = HERE.parents[2] / "examples" / "reverse_proxy" / "example.json"
-NO_CERTIFICATE, WHOLE_CHAIN = "no certificate", "the whole chain"
+NO_CERTIFICATE, WHOLE_CHAIN = "no certificate", "whole chain"
 NOT_ASKED = "-"
 UNKNOWN, EXPIRED = "FAILED:unable to verify the first certificate", "FAILED:certificate has expired"
 MISSING = "FAILED:no certificate where one is required"
+UNTRUSTED = "FAILED:unable to get local issuer certificate"
 FORGED = {"Client-Cert": ":Zm9yZ2Vk:", "client-cert-chain": ":Zm9yZ2Vk:"}
-LAYOUT = "{:<45} {:<4} {:<15} {:<6} {:<16} {}"
+LAYOUT = "{:<39} {:<14} {:<4} {:<14} {}"
 
 
 @dataclasses.dataclass
 class Got:
     """What a connection came to: at the client, at the upstream, in the log."""
     session: str
-    status: int
+    status: int | str
     upstream: str
     log: str
 
@@ -42,23 +43,26 @@ class Demo:
         config["upstreams"]["application"]["port"] = upstream_port
         self.port = config["listeners"][0]["port"] = unused_port()
         (folder / "proxy.json").write_text(json.dumps(config, indent=2))
-        self.proxy = Program([program, "--config", folder / "proxy.json"], folder / "access.log")
+        self.clock = Clock(program.with_name("libsimulated_clock.so"), folder / "clock")
+        self.proxy = Program([program, "--config", folder / "proxy.json"], folder / "access.log", clock=self.clock)
         self.chain = [f":{certificate}:" for certificate in certificates_of(self.pki / "good.pem")]
         self.wrong = 0
 
     def show(self):
-        print(LAYOUT.format("", "TLS", "session", "status", "upstream got", "request.tls.client_verify"))
         for version in ("1.2", "1.3"):
+            print(LAYOUT.format(f"TLS {version}", "session", "HTTP", "upstream got", "request.tls.client_verify, or error"))
             self.show_certificates(version)
+            self.show_handshake_refusals(version)
             self.show_resumption(version)
+            self.show_the_end_of_trust(version)
             print(flush=True)
 
     def show_certificates(self, version):
         def row(what, name, certificate, *expected, **fields):
-            self.row(what, version, Got("new", *expected), self.curl(version, name, certificate, fields))
+            self.row(what, Got("new", *expected), self.curl(version, name, certificate, fields))
         row("nothing is asked, none is given", "open.test", None, 200, NO_CERTIFICATE, "NONE")
         row("asked: no certificate", "optional.test", None, 200, NO_CERTIFICATE, "NONE")
-        row("asked: a good one, with its intermediate", "optional.test", "good", 200, WHOLE_CHAIN, "SUCCESS")
+        row("asked: a good one, and its intermediate", "optional.test", "good", 200, WHOLE_CHAIN, "SUCCESS")
         row("asked: one of an unknown CA", "optional.test", "stranger", 200, NO_CERTIFICATE, UNKNOWN)
         row("asked: an expired one", "optional.test", "expired", 200, NO_CERTIFICATE, EXPIRED)
         row("required: no certificate", "required.test", None, 403, NOT_ASKED, MISSING)
@@ -66,16 +70,25 @@ class Demo:
         row("required: an expired one", "required.test", "expired", 403, NOT_ASKED, EXPIRED)
         row("required: a good one", "required.test", "good", 200, WHOLE_CHAIN, "SUCCESS")
         row("a forged Client-Cert, nothing asked", "open.test", None, 200, NO_CERTIFICATE, "NONE", **FORGED)
-        row("a forged Client-Cert, beside a good one", "optional.test", "good", 200, WHOLE_CHAIN, "SUCCESS", **FORGED)
+        row("a forged Client-Cert, and a good one", "optional.test", "good", 200, WHOLE_CHAIN, "SUCCESS", **FORGED)
+
+    def show_handshake_refusals(self, version):
+        def row(what, certificate, alert, log):
+            got = self.s_client(version, "strict.test", certificate)
+            self.row(what, Got(alert, NOT_ASKED, NOT_ASKED, log), got)
+        none_given = "alert 40" if version == "1.2" else "alert 116"  # handshake_failure, certificate_required
+        row("refused in the handshake: none given", None, none_given, "peer did not return a certificate")
+        row("refused in the handshake: unknown CA", "stranger", "alert 48", "unable to get local issuer certificate")
+        row("refused in the handshake: expired", "expired", "alert 45", "certificate has expired")
 
     def show_resumption(self, version):
         def row(what, name, certificate, offered, made, *expected):
             got = self.s_client(version, name, certificate, offered, made)
-            self.row(what, version, Got(*expected), got)
+            self.row(what, Got(*expected), got)
         proven = "new, kept", 200, WHOLE_CHAIN, "SUCCESS"
         row("a session is made, with a good one", "optional.test", "good", None, "first", *proven)
         again = "resumed", 200, WHOLE_CHAIN, "SUCCESS"
-        row("it is resumed, the certificate not sent again", "optional.test", None, "first", "second", *again)
+        row("it is resumed, nothing is sent again", "optional.test", None, "first", "second", *again)
         newest = "second" if self.session_file("second").exists() else "first"  # 1.2 gives no new one
         row("and once more", "optional.test", None, newest, None, *again)
         row("it is offered under another name", "required.test", None, "first", None, "new", 403, NOT_ASKED, MISSING)
@@ -83,13 +96,37 @@ class Demo:
         unkept = "new, none kept", 200, WHOLE_CHAIN, "SUCCESS"
         row("reuse is disabled", "private.test", "good", None, "none", *unkept)
         offered = "none" if self.session_file("none").exists() else "first"
-        row("reuse is disabled: a session is offered", "private.test", "good", offered, None, "new", *unkept[1:])
+        row("reuse is disabled: one is offered", "private.test", "good", offered, None, "new", *unkept[1:])
 
-    def row(self, what, version, expected, got):
-        print(LAYOUT.format(what, version, got.session, got.status, got.upstream, got.log), flush=True)
+    def show_the_end_of_trust(self, version):
+        def row(what, name, offered, made, session, *expected):
+            got = self.s_client(version, name, "good", offered, made)
+            self.row(what, Got(session, 200, *expected), got)
+        proven = WHOLE_CHAIN, "SUCCESS"
+        row("a session, for an hour at the most", "strict.test", None, "aged", "new, kept", *proven)
+        self.clock.advance(3500)
+        renewed = "renewed" if version == "1.3" else None
+        row("after 3,500 seconds it is resumed", "strict.test", "aged", renewed, "resumed", *proven)
+        self.clock.advance(200)
+        row("after the maximum age: asked again", "strict.test", renewed or "aged", None, "new", *proven)
+        row("a session is made, with a good one", "optional.test", None, "trusted", "new, kept", *proven)
+        self.reload(ca="unknown_root")
+        row("after its CA was taken out (SIGHUP)", "optional.test", "trusted", None, "new", NO_CERTIFICATE, UNTRUSTED)
+        self.reload(ca="root")
+
+    def reload(self, ca):
+        """Another CA for optional.test."""
+        config = json.loads((self.folder / "proxy.json").read_text())
+        config["listeners"][0]["server_names"]["optional.test"]["ca_file"] = f"pki/{ca}.pem"
+        (self.folder / "proxy.json").write_text(json.dumps(config, indent=2))
+        if (said := self.proxy.reload()) != "reloaded":
+            raise RuntimeError(f"the proxy says: {said}")
+
+    def row(self, what, expected, got):
+        print(LAYOUT.format(what, got.session, got.status, got.upstream, got.log), flush=True)
         if got != expected:
             self.wrong += 1
-            print(LAYOUT.format("  WRONG, it should be:", "", expected.session, expected.status, expected.upstream,
+            print(LAYOUT.format("  WRONG, it should be:", expected.session, expected.status, expected.upstream,
                                 expected.log), flush=True)
 
     def curl(self, version, name, certificate, fields):
@@ -100,7 +137,7 @@ class Demo:
         body, status = output.rsplit("\n", 1)
         return self.got("new", int(status), body)
 
-    def s_client(self, version, name, certificate, offered, made):
+    def s_client(self, version, name, certificate, offered=None, made=None):
         command = self.s_client_command(name, certificate) + [f"-tls{version.replace('.', '_')}"]
         if offered:
             command += ["-sess_in", self.session_file(offered)]
@@ -108,7 +145,12 @@ class Demo:
             self.session_file(made).unlink(missing_ok=True)
             command += ["-sess_out", self.session_file(made)]
         request = f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
-        output = run(command, request).replace("read R BLOCK\n", "")  # s_client's own word, amidst the response
+        done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=PATIENCE_S)
+        if alert := re.search("SSL alert number ([0-9]+)", done.stderr):
+            return self.refused(alert[1])
+        output = done.stdout.replace("read R BLOCK\n", "")  # s_client's own word, amidst the response
+        if done.returncode != 0:
+            raise RuntimeError(f"openssl failed with {done.returncode}: {done.stderr}")
         head, response = output.split("HTTP/1.1 ", 1)
         session = "resumed" if re.search("^Reused, ", head, re.MULTILINE) else "new"
         if made and session == "new":
@@ -123,6 +165,11 @@ class Demo:
             raise RuntimeError(f"the client was told {told}, the log says {logged}")
         upstream = NOT_ASKED if line["upstream"] is None else self.certificates_in(body)
         return Got(session, status, upstream, line["request"]["tls"]["client_verify"])
+
+    def refused(self, alert):
+        """A client that got an alert; the log says why."""
+        line = self.proxy.next_log()
+        return Got(f"alert {alert}", NOT_ASKED, NOT_ASKED, line["error"].removesuffix(" (SSL routines)").rsplit(": ", 1)[-1])
 
     def certificates_in(self, body):
         """What the upstream was told; it answers with what it got."""
@@ -160,14 +207,15 @@ class Demo:
         print(text(request + self.s_client_command("optional.test", "good") + ["-sess_out", session]))
         print(text(request + self.s_client_command("optional.test", None) + ["-sess_in", session]))
         print(f"  tail -f {self.folder / 'access.log'}\n\nIts configuration is {self.folder / 'proxy.json'}; the "
-              "names are open.test, optional.test, required.test and\nprivate.test, the certificates good, expired and "
-              "stranger.", flush=True)
+              "names are open.test, optional.test, required.test,\nstrict.test and private.test, the certificates good, "
+              "expired, revoked and stranger. Change it, and kill -HUP\n"
+              f"{self.proxy.process.pid} has it read again.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
 
-def run(command, text=None):
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE_S)
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed with {done.returncode}: {done.stderr}")
     return done.stdout
