@@ -56,6 +56,7 @@ class Reload(ProxyTest):
                     reader.read()
                 connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
         self.script(script)
+        self.replace(lambda config: config["time_limits"].update(upstream_s=1000))
         client = self.connect("optional.test", client_context(certificate=pki / "good.pem"))
         self.assertEqual(len(fields_of(client.get(), "Client-Cert")), 1)
         self.replace(move)
