@@ -44,7 +44,21 @@ struct Run {
 };
 Run* run = nullptr;
 
-// The rule of server_name.hpp, read in another way than the library does; nothing, where the name is refused.
+// The rules of server_name.hpp, read in another way than the library does; nothing, where the name is refused.
+std::optional<std::string> documented_form(std::string name) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  if (name.find_first_not_of(allowed) != std::string::npos) return std::nullopt;
+  for (char& byte : name) {
+    if (byte >= 'A' && byte <= 'Z') byte = static_cast<char>(byte | 0x20);
+  }
+  if (name.ends_with('.')) name.pop_back();
+  const std::string labels = "." + name + ".";
+  if (labels.find("..") != std::string::npos) return std::nullopt;
+  const std::string last = labels.substr(labels.rfind('.', labels.size() - 2) + 1);
+  if (last.find_first_not_of("0123456789.") == std::string::npos) return std::nullopt;
+  return name;
+}
+
 std::optional<std::string> documented_name(SSL* ssl) {
   const unsigned char* data = nullptr;
   std::size_t size = 0;
@@ -54,12 +68,8 @@ std::optional<std::string> documented_name(SSL* ssl) {
   const std::size_t list = body[0] * 256U + body[1];
   const std::size_t length = body[3] * 256U + body[4];
   if (list != size - 2 || length != size - 5) return std::nullopt;
-  std::string name;
-  for (const unsigned char byte : body.subspan(5)) {
-    if (byte == 0) return std::nullopt;
-    name += static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
-  }
-  return name;
+  const ByteView name = body.subspan(5);
+  return documented_form({name.begin(), name.end()});
 }
 
 [[noreturn]] void throw_something(unsigned choice) {
