@@ -44,6 +44,12 @@ void get_ticket_key(SSL_CTX* ssl_ctx, Secret& key) {
   }
 }
 
+const STACK_OF(X509) * chain_of(SSL_CTX* ssl_ctx) {
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(ssl_ctx, static_cast<void*>(&chain));
+  return chain;
+}
+
 }  // namespace
 
 client_tls::SslCtxPtr make_server_context(const std::filesystem::path& certificate, const std::filesystem::path& key) {
@@ -80,10 +86,8 @@ void use_ticket_key(SSL_CTX* ssl_ctx, const std::filesystem::path& file) {
 
 bool same_certificate(SSL_CTX* a, SSL_CTX* b) {
   if (X509_cmp(SSL_CTX_get0_certificate(a), SSL_CTX_get0_certificate(b)) != 0) return false;
-  STACK_OF(X509)* chain_a = nullptr;
-  STACK_OF(X509)* chain_b = nullptr;
-  SSL_CTX_get0_chain_certs(a, &chain_a);
-  SSL_CTX_get0_chain_certs(b, &chain_b);
+  const STACK_OF(X509)* chain_a = chain_of(a);
+  const STACK_OF(X509)* chain_b = chain_of(b);
   if (sk_X509_num(chain_a) != sk_X509_num(chain_b)) return false;
   for (int i = 0; i < sk_X509_num(chain_a); ++i) {
     if (X509_cmp(sk_X509_value(chain_a, i), sk_X509_value(chain_b, i)) != 0) return false;
