@@ -4,6 +4,7 @@
 #include "support/pair.hpp"
 
 using namespace test;
+using client_tls::SslSessionPtr;
 
 // V9
 TEST_CASE("memory: a chain over the limits costs at most 16 MiB before its handshake ends") {
@@ -43,4 +44,63 @@ TEST_CASE("memory: a chain over the limits costs at most 16 MiB before its hands
       }
     }
   }
+}
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t many_sessions = 20'000;
+#else
+constexpr std::size_t many_sessions = 100'000;
+#endif
+constexpr std::size_t tickets_per_handshake = 50;
+
+// Two connections resume one session at once, and one of them fails: OpenSSL then marks the session, which the other
+// one still copies into its ticket, as not resumable. Its caches grew without end after that (CVE-2024-2511).
+void fail_beside_another(Server& server, SSL_SESSION* session) {
+  ClientOptions options = client1();
+  options.session = session;
+  Pair failing{server, options, false};
+  Pair other{server, options, false};
+  for (const Pair* pair : {&failing, &other}) {
+    SSL_do_handshake(pair->client());
+    SSL_do_handshake(pair->server());
+    REQUIRE(pair->resumed());
+  }
+  static constexpr std::array<unsigned char, 5 + 32> no_record{SSL3_RT_APPLICATION_DATA, 3, 3, 0, 32};
+  BIO_write(SSL_get_wbio(failing.client()), no_record.data(), no_record.size());
+  REQUIRE_FALSE(failing.run());
+  REQUIRE(other.run());
+}
+
+}  // namespace
+
+// R19
+TEST_CASE("memory: a hundred thousand stateful TLS 1.3 sessions leave the cache at its size and nothing behind") {
+  constexpr long cache_size = 1000;
+  constexpr std::size_t slack = std::size_t{64} * 1024;
+  Server server{Mechanism::stateful13};
+  SSL_CTX* ctx = server.ssl_ctx();
+  SSL_CTX_sess_set_new_cb(ctx, nullptr);  // no copy elsewhere
+  SSL_CTX_sess_set_remove_cb(ctx, nullptr);
+  SSL_CTX_sess_set_cache_size(ctx, cache_size);
+  server.on_certificate = [](SSL* ssl) {
+    SSL_set_num_tickets(ssl, tickets_per_handshake);
+    return ask(ssl);
+  };
+  std::size_t bytes = 0;
+  for (std::size_t made = 0; made < many_sessions; made += tickets_per_handshake) {
+    SslSessionPtr session;
+    {
+      const Pair pair{server, client1()};
+      REQUIRE(pair.seen().tickets == tickets_per_handshake);
+      session = pair.session();
+    }
+    fail_beside_another(server, session.get());
+    REQUIRE(SSL_CTX_sess_number(ctx) <= cache_size);
+    if (made == many_sessions / 10) bytes = bytes_in_use();
+    if (made > many_sessions / 10) REQUIRE(bytes_in_use() <= bytes + slack);
+  }
+  CHECK(SSL_CTX_sess_number(ctx) >= cache_size - 1);  // OpenSSL keeps one place free
+  CHECK(SSL_CTX_sess_cache_full(ctx) >= static_cast<long>(many_sessions) - cache_size);
 }

@@ -1,6 +1,7 @@
 #include "support/pki.hpp"
 
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include <atomic>
@@ -55,8 +56,9 @@ std::string text_of(BIO* bio) {
 
 Certificate issue(const CertificateOptions& options, const Certificate* issuer) {
   static std::atomic<long> serial{1};
-  Certificate result{.certificate = client_tls::X509Ptr(X509_new()),
-                     .key = client_tls::EvpPkeyPtr(EVP_EC_gen("P-256"))};
+  Certificate result{
+      .certificate = client_tls::X509Ptr(X509_new()),
+      .key = client_tls::EvpPkeyPtr(options.key == Key::rsa_2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"))};
   X509* certificate = result.get();
   require(certificate != nullptr && result.key != nullptr, "key");
   X509_set_version(certificate, X509_VERSION_3);

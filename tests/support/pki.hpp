@@ -17,6 +17,7 @@ struct Certificate {
 };
 
 enum class Usage : std::uint8_t { ca, client, server };
+enum class Key : std::uint8_t { ec_p256, rsa_2048 };
 
 struct CertificateOptions {
   std::string common_name = "test";  // none if empty
@@ -24,9 +25,10 @@ struct CertificateOptions {
   long starts_in = -3600;  // seconds from the simulated now
   long ends_in = 30L * 24 * 3600;
   std::size_t extra_bytes = 0;  // in an extension nobody reads
+  Key key = Key::ec_p256;
 };
 
-// Self-signed if there is no issuer. EC P-256. Throws std::runtime_error.
+// Self-signed if there is no issuer. Throws std::runtime_error.
 Certificate issue(const CertificateOptions& options, const Certificate* issuer = nullptr);
 
 std::string pem_of(const std::vector<X509*>& certificates);  // with PEM_write_bio_X509

@@ -1,0 +1,113 @@
+// What single calls cost: reading the chain, over Kong's way, and a phase check. The argument is the number of rounds.
+#include <malloc.h>
+
+#include <array>
+#include <chrono>
+
+#include "client_tls/client_tls.hpp"
+#include "connection.hpp"
+#include "figure.hpp"
+
+using namespace bench;
+
+namespace {
+
+constexpr std::size_t calls_per_round = 100;
+
+std::array<char, 65536> text;
+
+template <class Work>
+double nanoseconds(Work&& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Keeps the compiler from moving the calls together, or leaving them out.
+template <class T>
+void use(const T& value) {
+  asm volatile("" : : "g"(&value) : "memory");
+}
+
+// Two connections that have just been made, and a call on each. What the handshakes left in the processor's caches
+// weighs on the first, which is not counted.
+class Fresh {
+ public:
+  Fresh(SSL_CTX* server, Client& client) : first_(server, client, unmeasured_), second_(server, client, unmeasured_) {}
+
+  template <class Call>
+  double time(Call call) {
+    use(call(first_));
+    return nanoseconds([&] { use(call(second_)); });
+  }
+
+  [[nodiscard]] const Connection& connection() const { return second_; }
+
+ private:
+  Meter unmeasured_;
+  Connection first_;
+  Connection second_;
+};
+
+void measure_chain(const std::string& name, const Identities& identities, std::size_t rounds) {
+  const auto server = make_server(Way::library, stateless13, identities);
+  Client client{identities};
+  const auto as_kong = [](const Connection& connection) { return read_chain_as_kong(connection.server(), text); };
+  const auto as_library = [](const Connection& connection) { return connection.chain().size(); };
+  std::vector<double> first;
+  std::vector<double> again;
+  std::vector<double> kong;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    kong.push_back(Fresh{server.get(), client}.time(as_kong));
+    Fresh fresh{server.get(), client};
+    first.push_back(fresh.time(as_library));
+    const Connection& connection = fresh.connection();
+    again.push_back(nanoseconds([&] {
+                      for (std::size_t i = 0; i < calls_per_round; ++i) use(as_library(connection));
+                    }) /
+                    calls_per_round);
+    require(as_library(connection) == as_kong(connection), "the same text");
+  }
+  print_figure("chain-first-over-kong/" + name, median(first) / median(kong), 0.6);
+  print_figure("chain-repeated-over-kong/" + name, median(again) / median(kong), 0.02);
+  print_figure("chain-nanoseconds-kong/" + name, median(kong));
+}
+
+// A refused call is the whole phase check and the error it makes, and no call of OpenSSL: what the check adds to a call
+// that is allowed is a part of that.
+void measure_phase_check(const Identities& identities, std::size_t rounds) {
+  const auto server = make_server(Way::library, stateless13, identities);
+  Client client{identities};
+  Meter unmeasured;
+  const Connection connection{server.get(), client, unmeasured};
+  client_tls::PhaseContext context{client_tls::Phase::client_hello};
+  std::vector<double> refused;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    refused.push_back(nanoseconds([&] {
+                        for (std::size_t i = 0; i < calls_per_round; ++i) {
+                          use(context);
+                          const client_tls::ClientTls tls{connection.server(), context};
+                          use(tls.get_full_client_certificate_chain());
+                        }
+                      }) /
+                      calls_per_round);
+  }
+  print_figure("phase-check-nanoseconds", median(refused), 5);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A server's heap neither shrinks nor grows all the time.
+  mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+  mallopt(M_TOP_PAD, 64 * 1024 * 1024);
+  const std::size_t rounds = repetitions(argc, argv, 500);
+  for (const test::Key key : {test::Key::ec_p256, test::Key::rsa_2048}) {
+    for (const std::size_t size : {1U, 2U, 4U}) {
+      const Identities identities = make_identities(test::Key::ec_p256, key, size);
+      const std::string name = key == test::Key::ec_p256 ? "ec/" : "rsa/";
+      measure_chain(name + std::to_string(size), identities, rounds);
+    }
+  }
+  measure_phase_check(make_identities(test::Key::ec_p256, test::Key::ec_p256), rounds);
+}

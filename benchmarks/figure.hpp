@@ -1,0 +1,38 @@
+// How figures are printed, one a line: "name value limit"; the limit is "-" where there is none.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+inline void print_number(double number) {
+  const bool whole = std::floor(number) == number;
+  std::printf(" %.*f", whole ? 0 : 4, number);
+}
+
+inline void print_figure(const std::string& name, double value, std::optional<double> limit = std::nullopt) {
+  std::printf("%s", name.c_str());
+  print_number(value);
+  if (limit) print_number(*limit);
+  std::printf("%s\n", limit ? "" : " -");
+  std::fflush(stdout);
+}
+
+// How often to repeat: the program's argument, or else what gives steady figures.
+inline std::size_t repetitions(int argc, char** argv, std::size_t otherwise) {
+  return argc > 1 ? std::strtoul(argv[1], nullptr, 10) : otherwise;
+}
+
+inline double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace bench

@@ -1,0 +1,52 @@
+// For callgrind: full handshakes with a client certificate, on TLS 1.2 and 1.3. The server's instructions are counted,
+// and dumped for each way under its name. The argument is the number of handshakes. The client's instructions, which
+// are the same for all, would only make the ratio smaller.
+#include <valgrind/callgrind.h>
+
+#include <list>
+
+#include "connection.hpp"
+#include "figure.hpp"
+
+using namespace bench;
+
+namespace {
+
+class Counter : public Meter {
+ public:
+  void begin() override { CALLGRIND_TOGGLE_COLLECT; }
+  void end() override { CALLGRIND_TOGGLE_COLLECT; }
+};
+
+// A full handshake; a resumed connection, and where it can, with its chain read.
+void count(Way way, const Mechanism& mechanism, const Identities& identities, Offer offer, std::size_t handshakes) {
+  const auto server = make_server(way, mechanism, identities);
+  Client client{identities};
+  Meter uncounted;
+  for (int i = 0; i < 3; ++i) Connection{server.get(), client, uncounted};  // what is made once is there then
+  Counter counter;
+  for (std::size_t i = 0; i < handshakes; ++i) {
+    const Connection connection{server.get(), client, counter, offer};
+    const Measured measured{counter};
+    if (offer == Offer::last_session && way == Way::library) require(!connection.chain().empty(), "chain");
+  }
+  // Valgrind keeps the pointer.
+  static std::list<std::string> names;
+  const std::string kind = offer == Offer::nothing ? "full/" : "resumed/";
+  names.push_back(kind + std::string(mechanism.name) + " " + std::string(to_string(way)));
+  CALLGRIND_DUMP_STATS_AT(names.back().c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::size_t handshakes = repetitions(argc, argv, 50);
+  const Identities identities = make_identities(test::Key::ec_p256, test::Key::ec_p256);
+  for (const Offer offer : {Offer::nothing, Offer::last_session}) {
+    for (const Mechanism& mechanism : {ticket12, stateless13}) {
+      for (const Way way : {Way::bare, Way::by_hand_without_chain, Way::by_hand, Way::library}) {
+        count(way, mechanism, identities, offer, handshakes);
+      }
+    }
+  }
+}
