@@ -18,7 +18,7 @@ bool proceeds(SSL* ssl, int result) {
 Connection::Connection(SSL_CTX* server, Client& client, Meter& meter, Offer offer)
     : meter_(meter), client_(SSL_new(client.ssl_ctx())) {
   SSL_set_connect_state(client_.get());
-  SSL_set_tlsext_host_name(client_.get(), "service.example");
+  SSL_set_tlsext_host_name(client_.get(), service_name.data());
   if (offer == Offer::last_session) SSL_set_session(client_.get(), client.session());
   {
     const Measured measured{meter_};

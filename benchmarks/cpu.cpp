@@ -1,5 +1,6 @@
 // Server CPU of a connection: a bound, resumed mTLS connection with its chain read, over a full handshake as in Kong,
-// and over a resumed connection of bare OpenSSL. The argument is the number of connections on each side.
+// and over a resumed connection of bare OpenSSL; with policies over the facade called by hand. The argument is the
+// number of connections on each side.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -29,10 +30,10 @@ class Stopwatch : public Meter {
 // One of the two sides of a comparison.
 class Side {
  public:
-  Side(Way way, const Mechanism& mechanism, const Identities& identities)
-      : resumes_(way == Way::library || way == Way::bare),
-        reads_(way == Way::library),
-        reads_as_kong_(!resumes_),
+  Side(Way way, const Mechanism& mechanism, const Identities& identities, Offer offer)
+      : offer_(offer),
+        reads_(way == Way::library || way == Way::facade || way == Way::policies),
+        reads_as_kong_(way == Way::kong || way == Way::no_reuse),
         server_(make_server(way, mechanism, identities)),
         client_(identities) {
     Connection{server_.get(), client_, stopwatch_};
@@ -41,8 +42,7 @@ class Side {
 
   void connect() {
     {
-      const Offer offer = resumes_ ? Offer::last_session : Offer::nothing;
-      const Connection connection{server_.get(), client_, stopwatch_, offer};
+      const Connection connection{server_.get(), client_, stopwatch_, offer_};
       const Measured measured{stopwatch_};
       if (reads_) require(!connection.chain().empty(), "chain");
       if (reads_as_kong_) require(read_chain_as_kong(connection.server(), text_) > 0, "chain");
@@ -53,7 +53,7 @@ class Side {
   [[nodiscard]] double microseconds() const { return median(microseconds_); }
 
  private:
-  bool resumes_;
+  Offer offer_;
   bool reads_;
   bool reads_as_kong_;
   client_tls::SslCtxPtr server_;
@@ -70,14 +70,12 @@ struct Comparison {
 };
 
 // Two sides alternate, no more: a third would leave its code in the caches for one of them and not for the other.
-Comparison compare(Way way, const Mechanism& mechanism, const Identities& identities, std::size_t connections) {
-  Side library{Way::library, mechanism, identities};
-  Side other{way, mechanism, identities};
+Comparison compare(Side ours, Side theirs, std::size_t connections) {
   for (std::size_t i = 0; i < connections; ++i) {
-    library.connect();
-    other.connect();
+    ours.connect();
+    theirs.connect();
   }
-  return {.ours = library.microseconds(), .theirs = other.microseconds()};
+  return {.ours = ours.microseconds(), .theirs = theirs.microseconds()};
 }
 
 struct Case {
@@ -88,13 +86,23 @@ struct Case {
 void measure(const std::string& key, const Identities& identities, const Case& row, std::size_t connections) {
   constexpr double most_over_bare = 1.1;
   constexpr double or_microseconds = 4;
-  const auto over = [&](Way way) { return compare(way, row.mechanism, identities, connections); };
+  const auto over = [&](Way way) {
+    const Offer offer = way == Way::bare ? Offer::last_session : Offer::nothing;
+    return compare({Way::library, row.mechanism, identities, Offer::last_session},
+                   {way, row.mechanism, identities, offer}, connections);
+  };
   const std::string name = "/" + std::string(row.mechanism.name) + "/" + key;
   print_figure("cpu-over-kong" + name, over(Way::kong).ratio(), row.most_over_kong);
   print_figure("cpu-over-full-without-tickets" + name, over(Way::no_reuse).ratio());
   const Comparison bare = over(Way::bare);
   print_figure("cpu-over-bare" + name, bare.ratio(), std::max(most_over_bare, 1 + or_microseconds / bare.theirs));
   print_figure("cpu-microseconds-more-than-bare" + name, bare.ours - bare.theirs);
+  for (const Offer offer : {Offer::nothing, Offer::last_session}) {
+    const Comparison policies = compare({Way::policies, row.mechanism, identities, offer},
+                                        {Way::facade, row.mechanism, identities, offer}, connections);
+    const std::string kind = offer == Offer::nothing ? "/full" : "/resumed";
+    print_figure("cpu-policies-over-facade" + kind + name, policies.ratio(), 1.02);
+  }
 }
 
 }  // namespace

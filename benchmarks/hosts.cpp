@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -106,11 +109,38 @@ void set_up_library(SSL_CTX* ssl_ctx, Asks asks) {
   require(client_tls::install(ssl_ctx, std::move(hooks)).has_value(), "install");
 }
 
-void set_up(SSL_CTX* ssl_ctx, Way way, Asks asks) {
+int bind_with_facade(SSL* ssl, int* alert, void* /*argument*/) {
+  *alert = SSL_AD_INTERNAL_ERROR;
+  const auto name = client_tls::ServerName::from_client_hello(ssl);
+  if (!name || name->empty()) return SSL_CLIENT_HELLO_ERROR;
+  client_tls::PhaseContext context{client_tls::Phase::client_hello};
+  return client_tls::ClientTls{ssl, context}.bind_session(name->view()) ? SSL_CLIENT_HELLO_SUCCESS
+                                                                        : SSL_CLIENT_HELLO_ERROR;
+}
+
+int ask_with_facade(SSL* ssl, void* ca) {
+  client_tls::PhaseContext context{client_tls::Phase::certificate};
+  const std::array hints{static_cast<X509*>(ca)};
+  return client_tls::ClientTls{ssl, context}.request_client_certificate(hints) ? 1 : 0;
+}
+
+void set_up_policies(SSL_CTX* ssl_ctx, const test::Certificate& ca) {
+  auto policies = std::make_shared<client_tls::CurrentPolicies>(make_table(make_policy(ca)));
+  require(client_tls::install(ssl_ctx, std::move(policies)).has_value(), "install");
+}
+
+void set_up(SSL_CTX* ssl_ctx, Way way, const test::Certificate& ca, Asks asks) {
   static constexpr std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> context{'b', 'a', 'r', 'e'};
   switch (way) {
     case Way::library:
       set_up_library(ssl_ctx, asks);
+      break;
+    case Way::facade:
+      SSL_CTX_set_client_hello_cb(ssl_ctx, bind_with_facade, nullptr);
+      if (asks == Asks::yes) SSL_CTX_set_cert_cb(ssl_ctx, ask_with_facade, ca.get());
+      break;
+    case Way::policies:
+      set_up_policies(ssl_ctx, ca);
       break;
     case Way::by_hand:
       SSL_CTX_set_client_hello_cb(ssl_ctx, bind_by_hand, nullptr);
@@ -140,9 +170,42 @@ void require(bool good, const char* what) {
 }
 
 std::string_view to_string(Way way) {
-  static constexpr std::array<std::string_view, 6> names{"library", "by-hand", "by-hand-without-chain",
-                                                         "bare",    "kong",    "no-reuse"};
+  static constexpr std::array<std::string_view, 8> names{
+      "library", "facade", "policies", "by-hand", "by-hand-without-chain", "bare", "kong", "no-reuse"};
   return names.at(static_cast<std::size_t>(way));
+}
+
+std::vector<std::string> random_names() {
+  std::mt19937 random(7);  // NOLINT(cert-msc51-cpp): the same names each time
+  const auto label = [&random] {
+    std::string text;
+    for (auto size = 3 + random() % 12; size > 0; --size) text += static_cast<char>('a' + random() % 26);
+    return text;
+  };
+  std::set<std::string> names;
+  while (names.size() < table_size) {
+    std::string name = random() % 10 == 0 ? "*" : label();
+    for (auto labels = 1 + random() % 3; labels > 0; --labels) (name += '.') += label();
+    names.insert(std::move(name));
+  }
+  return {names.begin(), names.end()};
+}
+
+client_tls::PolicyTable make_table(const client_tls::PolicyPtr& policy) {
+  client_tls::PolicyTable table{nullptr, nullptr};
+  for (const std::string& name : random_names()) require(table.add(name, policy).has_value(), "name");
+  require(table.add(service_name, policy).has_value(), "name");
+  return table;
+}
+
+client_tls::PolicyPtr make_policy(const test::Certificate& ca) {
+  client_tls::PolicyOptions options;
+  options.request = client_tls::ClientCertificate::optional;
+  X509_up_ref(ca.get());
+  options.anchors.emplace_back(ca.get());
+  auto policy = client_tls::ClientAuthPolicy::make(std::move(options));
+  require(policy.has_value(), "policy");
+  return *policy;
 }
 
 Chain issue_chain(const test::Certificate& ca, test::Usage usage, test::Key key, std::size_t size) {
@@ -177,7 +240,7 @@ client_tls::SslCtxPtr make_server(Way way, const Mechanism& mechanism, const Ide
   SSL_CTX_sess_set_cache_size(ssl_ctx, cached_sessions);
   present(ssl_ctx, identities.server);
   X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl_ctx), identities.ca.get());
-  set_up(ssl_ctx, way, asks);
+  set_up(ssl_ctx, way, identities.ca, asks);
   return result;
 }
 

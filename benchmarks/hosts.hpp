@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "client_tls/openssl_ptr.hpp"
+#include "client_tls/policy.hpp"
 #include "support/pki.hpp"
 
 namespace bench {
@@ -40,6 +42,10 @@ Identities make_identities(test::Key server_key, test::Key client_key, std::size
 enum class Way : std::uint8_t {
   // install() and request_client_certificate().
   library,
+  // The facade called from callbacks of the host's own, bound to the server name, the CA's name sent as a hint.
+  facade,
+  // install() with policies, of which one among a table of 100,000 is this server name's; it asks the same.
+  policies,
   // The same outcome by hand, as an author would have it who knows what OpenSSL does: the session id context is the
   // SHA-256 of the ClientHello's server name, set in the client_hello callback; the certificate is asked for in the
   // certificate callback; the verify callback puts the chain into the session's ticket appdata, and has the session
@@ -55,6 +61,17 @@ enum class Way : std::uint8_t {
   no_reuse,
 };
 std::string_view to_string(Way way);
+
+// The server name of every connection.
+inline constexpr std::string_view service_name = "service.example";
+
+// 100,000 random names, a tenth of them wildcards, always the same.
+inline constexpr std::size_t table_size = 100'000;
+std::vector<std::string> random_names();
+client_tls::PolicyTable make_table(const client_tls::PolicyPtr& policy);
+
+// Asks, and trusts the CA.
+client_tls::PolicyPtr make_policy(const test::Certificate& ca);
 
 enum class Asks : bool { no, yes };
 client_tls::SslCtxPtr make_server(Way way, const Mechanism& mechanism, const Identities& identities,
