@@ -5,7 +5,7 @@
 //   holey_server [OPTION...] CERTIFICATE KEY NAME=POLICY...
 //
 //   POLICY     open, ask:CA_FILE, require:CA_FILE (an alert without a certificate), forbid:CA_FILE (403 without one),
-//              stall (never answers), garbage (no HTTP)
+//              stall (never answers), garbage (no HTTP), hangup (no answer and no goodbye)
 //   --alert, --421            what a session of another name gets under a name that asks; without them, it is resumed
 //   --no-tickets, --no-cache  TLS 1.3 tickets are there in any case
 //   --forget                  sessions are made, and none is resumed
@@ -168,6 +168,7 @@ void serve(SSL_CTX* ssl_ctx, int socket) {
     if (size <= 0) break;
     request.append(bytes, static_cast<std::size_t>(size));
   }
+  if (policy->kind == "hangup") return;
   const std::string response = response_to(ssl.get());
   if (!request.empty()) SSL_write(ssl.get(), response.data(), static_cast<int>(response.size()));
   if (SSL_shutdown(ssl.get()) == 0) wait_for_the_end(socket);

@@ -130,6 +130,15 @@ class HoleyServer(AuditTest):
         self.assertEqual(report.new_clients[None, "stall.test", "1.3"]["ending"]["text"], "timed out")
         self.assertEqual(self.audit(port, ("open.test", "stall.test"), more=["--timeout", "1"]).exit_code, 3)
 
+    def test_a_name_that_hangs_up_after_the_handshake_has_sessions_all_the_same(self):
+        port = self.start_holey_server(hangup="hangup", ask=f"ask:{ROOT}")
+        report = self.audit(port, ("hangup.test", "ask.test"))
+        for mechanism in ("1.2 ticket", "1.3 ticket"):  # the server itself forgets an id then
+            with self.subTest(mechanism=mechanism):
+                self.assertEqual(report.outcome(None, "hangup.test", "hangup.test", mechanism), "own_name")
+                self.assertEqual(report.outcome(None, "hangup.test", "ask.test", mechanism), "hole")
+        self.assertEqual(report.new_clients[None, "hangup.test", "1.3"]["ending"]["text"], "closed")
+
     def test_a_name_that_the_server_does_not_know(self):
         port = self.start_holey_server(open="open", ask=f"ask:{ROOT}")
         report = self.audit(port, ("open.test", "unknown.test", "ask.test"))
