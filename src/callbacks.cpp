@@ -33,6 +33,19 @@ InfoCallback host_info_callback(const SSL* ssl) noexcept {
   return callback != nullptr ? callback : SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
 }
 
+// The handshake has made a step. Most are of no interest here, and must cost nothing.
+void follow(SSL* ssl, Connection& connection, int where) noexcept {
+  const bool done = where == SSL_CB_HANDSHAKE_DONE;
+  if (connection.settled && !done) return;
+  // SSL_read_early_data says that the handshake is done when it can read early data: long before it is.
+  if (!client_finished(ssl)) return;
+  const ErrorQueueMark mark;
+  if (!connection.settled) settle(ssl, connection);
+  if (!done) return;
+  connection.handshake_done = true;
+  restore_host_settings(ssl, connection);
+}
+
 void report(const Hooks& hooks, SSL* ssl, Phase phase, std::string_view message) noexcept {
   if (!hooks.error) return;
 #if defined(__cpp_exceptions)
@@ -128,17 +141,7 @@ Result<Connection*> begin_certificate(SSL* ssl, const Installation& installation
 
 void on_info(const SSL* ssl, int where, int value) noexcept {
   const InfoCallback host = host_info_callback(ssl);
-  if (Connection* connection = current_connection(ssl)) {
-    const ErrorQueueMark mark;
-    auto* mutable_ssl = const_cast<SSL*>(ssl);
-    // SSL_read_early_data says that the handshake is done when it can read early data: long before it is.
-    const bool finished = client_finished(ssl);
-    if (!connection->settled && finished) settle(mutable_ssl, *connection);
-    if (where == SSL_CB_HANDSHAKE_DONE && finished) {
-      connection->handshake_done = true;
-      restore_host_settings(mutable_ssl, *connection);
-    }
-  }
+  if (Connection* connection = current_connection(ssl)) follow(const_cast<SSL*>(ssl), *connection, where);
   if (host != nullptr) host(ssl, where, value);
 }
 
@@ -152,13 +155,13 @@ int on_generate_session_id(SSL* ssl, unsigned char* id, unsigned int* size) noex
 int on_verify(int preverified, X509_STORE_CTX* store) noexcept {
   const auto* ssl = static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   Connection* connection = ssl != nullptr ? find_connection(ssl) : nullptr;
-  const bool asked_now = connection != nullptr && connection == current_connection(ssl) && connection->host.verify;
+  const bool asked_now = connection != nullptr && connection == current_connection(ssl) && connection->host.verify_mode;
   if (!asked_now || client_finished(ssl)) {  // not the handshake in which we asked: the host's own rules hold
     const SSL_verify_cb host = connection != nullptr ? connection->host.verify_callback : nullptr;
     return host != nullptr ? host(preverified, store) : preverified;
   }
   const int sent = sk_X509_num(X509_STORE_CTX_get0_untrusted(store));
-  if (sent > 0 && static_cast<std::size_t>(sent) > connection->limits.max_chain_certificates) {
+  if (sent > 0 && static_cast<std::size_t>(sent) > connection->max_chain_certificates) {
     X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_CHAIN_TOO_LONG);
     return end_handshake;
   }

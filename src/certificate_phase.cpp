@@ -76,10 +76,10 @@ Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noex
 
 void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept {
   HostSettings& host = connection.host;
-  if (!host.verify) {
+  if (!host.verify_mode) {
     const SSL_verify_cb callback = SSL_get_verify_callback(ssl);
     if (callback != on_verify) host.verify_callback = callback;
-    host.verify = {.mode = SSL_get_verify_mode(ssl), .callback = host.verify_callback};
+    host.verify_mode = SSL_get_verify_mode(ssl);
   }
   SSL_set_verify(ssl, mode, on_verify);
 }
@@ -89,7 +89,8 @@ void ask(SSL* ssl, Connection& connection, X509NameStackPtr names, const Limits&
   if (!connection.host.max_cert_list) connection.host.max_cert_list = SSL_get_max_cert_list(ssl);
   SSL_set_max_cert_list(ssl, static_cast<long>(limits.max_chain_bytes));
   connection.asked = true;
-  connection.limits = limits;
+  connection.max_chain_certificates = static_cast<std::uint16_t>(limits.max_chain_certificates);
+  connection.max_carried_bytes = static_cast<std::uint16_t>(limits.max_carried_bytes);
   watch(ssl, connection);
 }
 

@@ -45,22 +45,17 @@ bool came_with_session(const SSL* ssl, const Connection* connection, const X509*
   return !changed_since;
 }
 
+// What the session carries is taken from there also on the connection that made it: it is encoded already.
 Result<Pem> make_chain(SSL* ssl, const Connection* connection, const X509* leaf) noexcept {
-  const STACK_OF(X509)* others = nullptr;
-  ByteView carried;
-  if (came_with_session(ssl, connection, leaf)) {
-    const auto certificates = carried_certificates(ssl, connection);
-    if (!certificates) return std::unexpected(certificates.error());
-    carried = *certificates;
-  } else {
-    others = SSL_get_peer_cert_chain(ssl);
-  }
+  const auto carried = carried_certificates(ssl, connection);
+  if (!carried && came_with_session(ssl, connection, leaf)) return std::unexpected(carried.error());
+  const STACK_OF(X509)* others = carried ? nullptr : SSL_get_peer_cert_chain(ssl);
   const auto size = encoded_size(leaf, others);
   if (!size) return std::unexpected(size.error());
   const auto list = make_buffer(*size);
   if (!list) return std::unexpected(list.error());
   (void)encode_certificates(leaf, others, list->bytes.get());
-  return make_pem(list->view(), carried);
+  return make_pem(list->view(), carried.value_or(ByteView{}));
 }
 
 std::string client_verify(SSL* ssl, const Connection* connection) {

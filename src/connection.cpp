@@ -128,12 +128,12 @@ void watch(SSL* ssl, Connection& connection) noexcept {
 void restore_host_settings(SSL* ssl, Connection& connection) noexcept {
   HostSettings& host = connection.host;
   // What the host has set itself in the meantime is the host's.
-  if (host.verify && SSL_get_verify_callback(ssl) == on_verify) {
-    SSL_set_verify(ssl, host.verify->mode, host.verify->callback);
+  if (host.verify_mode && SSL_get_verify_callback(ssl) == on_verify) {
+    SSL_set_verify(ssl, *host.verify_mode, host.verify_callback);
   }
   if (host.max_cert_list) SSL_set_max_cert_list(ssl, *host.max_cert_list);
   if (host.info && SSL_get_info_callback(ssl) == on_info) SSL_set_info_callback(ssl, *host.info);
-  host.verify.reset();
+  host.verify_mode.reset();
   host.max_cert_list.reset();
   host.info.reset();
 }

@@ -22,34 +22,33 @@ using InfoCallback = void (*)(const SSL*, int, int);
 
 // Settings of the host's on this SSL that a handshake of ours has replaced, to be put back.
 struct HostSettings {
-  struct Verify {
-    int mode;
-    SSL_verify_cb callback;
-  };
-  std::optional<Verify> verify;
+  std::optional<int> verify_mode;
   std::optional<long> max_cert_list;
   std::optional<std::size_t> num_tickets;
   std::optional<std::uint32_t> max_early_data;
   std::optional<InfoCallback> info;
-  SSL_verify_cb verify_callback = nullptr;  // called on from ours, which SSL_set_verify cannot take away
+  SSL_verify_cb verify_callback = nullptr;  // called on from ours even later: SSL_set_verify cannot take ours away
   bool client_ca_list_replaced = false;
   bool verify_store_replaced = false;
 };
 
+// One allocation for each connection, a large part of it the name: the benchmarks hold it to 512 bytes.
 struct Connection {
   // Whose handshake this is about: an SSL can be used again (SSL_clear), and nothing here may outlive its client.
   std::array<unsigned char, SSL3_RANDOM_SIZE> client_random{};
 
   // From bind_session and the certificate phase.
   std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> session_id_context{};
+  std::int64_t max_age = std::numeric_limits<std::int32_t>::max();  // of an authentication, in seconds
   bool bound = false;
   bool asked = false;              // request_client_certificate was called in this handshake
   bool reuse_disabled = false;     // disable_session_reuse was
   bool verified = false;           // the verification that request_client_certificate relies on took place
   bool required = false;           // a session without a verified certificate is not resumable,
   bool refuse_unverified = false;  // and no handshake completes without one
-  std::int64_t max_age = std::numeric_limits<std::int32_t>::max();  // of an authentication, in seconds
-  Limits limits;
+  std::uint16_t max_chain_certificates = Limits{}.max_chain_certificates;
+  std::uint16_t max_carried_bytes = Limits{}.max_carried_bytes;
+  static_assert(Limits::max_limit_bytes <= std::numeric_limits<std::uint16_t>::max());
 
   // From the end of the handshake (session_binding.hpp). `leaf` is the certificate that the client had then.
   bool settled = false;

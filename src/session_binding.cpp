@@ -43,6 +43,7 @@ constexpr std::size_t chain_at = 56;
 
 struct Envelope {
   std::int64_t not_after;
+  ByteView leaf_digest;
   ByteView certificates;
 };
 
@@ -56,8 +57,8 @@ Result<Digest> digest_of(const X509* certificate) noexcept {
   return digest;
 }
 
-// The envelope in a session, if it is one of ours, whole, and about this leaf.
-Result<Envelope> open_envelope(SSL_SESSION* session, const X509* leaf) noexcept {
+// The envelope in a session, if it is one of ours, and whole.
+Result<Envelope> open_envelope(SSL_SESSION* session) noexcept {
   constexpr std::string_view not_carried = "the resumed session does not carry its client's chain";
   void* data = nullptr;
   std::size_t size = 0;
@@ -70,22 +71,24 @@ Result<Envelope> open_envelope(SSL_SESSION* session, const X509* leaf) noexcept 
       get_number<3>(bytes + chain_size_at) != certificates.size() || !well_formed(certificates)) {
     return failure(Errc::chain_not_carried, not_carried);
   }
+  return Envelope{.not_after = static_cast<std::int64_t>(get_number<8>(bytes + not_after_at)),
+                  .leaf_digest = {bytes + leaf_digest_at, digest_size},
+                  .certificates = certificates};
+}
+
+bool is_about(const Envelope& envelope, const X509* leaf) noexcept {
   const auto digest = digest_of(leaf);
-  if (!digest) return std::unexpected(digest.error());
-  if (!std::ranges::equal(*digest, ByteView{bytes + leaf_digest_at, digest_size})) {
-    return failure(Errc::chain_not_carried, not_carried);
-  }
-  return Envelope{static_cast<std::int64_t>(get_number<8>(bytes + not_after_at)), certificates};
+  return digest && std::ranges::equal(*digest, envelope.leaf_digest);
 }
 
 Result<Buffer> make_envelope(const X509* leaf, const STACK_OF(X509) * others, std::int64_t not_after,
-                             const Limits& limits) noexcept {
+                             std::size_t max_carried_bytes) noexcept {
   const auto chain_size = encoded_size(nullptr, others);
   if (!chain_size) return std::unexpected(chain_size.error());
   // The leaf travels in the session as well, and a session over 0xFF00 bytes would end the handshake.
   const auto leaf_size = encoded_size(leaf, nullptr);
   if (!leaf_size) return std::unexpected(leaf_size.error());
-  if (*chain_size > limits.max_carried_bytes || *chain_size + *leaf_size > Limits::max_limit_bytes) {
+  if (*chain_size > max_carried_bytes || *chain_size + *leaf_size > Limits::max_limit_bytes) {
     return failure(Errc::invalid_argument, "the chain is too large for a session");
   }
   const auto digest = digest_of(leaf);
@@ -154,7 +157,8 @@ bool seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
   const std::int64_t now = SSL_SESSION_get_time(session);
   connection.not_after = std::min(first_not_after(ssl, leaf), now + connection.max_age);
   if (!clamp_timeout(session, now, connection.not_after)) return false;
-  const auto envelope = make_envelope(leaf, SSL_get_peer_cert_chain(ssl), connection.not_after, connection.limits);
+  const auto envelope =
+      make_envelope(leaf, SSL_get_peer_cert_chain(ssl), connection.not_after, connection.max_carried_bytes);
   return envelope && SSL_SESSION_set1_ticket_appdata(session, envelope->bytes.get(), envelope->size) == 1;
 }
 
@@ -184,7 +188,8 @@ Result<void> bind(SSL* ssl, Connection& connection, std::string_view scope) noex
   if (scope.empty() || scope.size() > max_scope_size) {
     return failure(Errc::invalid_argument, "the scope must have 1 to 4096 bytes");
   }
-  static constexpr std::string_view domain = "client-tls session scope, envelope version 1\n";
+  // Short, so that with most names there is one block to digest.
+  static constexpr std::string_view domain = "client-tls scope 1\n";
   static_assert(version == 1);
   std::array<char, domain.size() + max_scope_size> text;
   std::ranges::copy(scope, std::ranges::copy(domain, text.begin()).out);
@@ -217,9 +222,9 @@ void settle(SSL* ssl, Connection& connection) noexcept {
   if (leaf != nullptr && X509_up_ref(leaf) == 1) connection.leaf.reset(leaf);
   if (SSL_session_reused(ssl) == 1) {
     if (leaf == nullptr) return;
-    const auto envelope = open_envelope(session, leaf);
-    connection.carried = envelope.has_value();
-    if (envelope) connection.not_after = envelope->not_after;
+    const auto envelope = open_envelope(session);
+    connection.carried = envelope && is_about(*envelope, leaf);
+    if (connection.carried) connection.not_after = envelope->not_after;
     return;
   }
   connection.carried = seal(ssl, connection, session);
@@ -252,7 +257,7 @@ Result<ByteView> carried_certificates(SSL* ssl, const Connection* connection) no
       leaf != connection->leaf.get()) {
     return failure(Errc::chain_not_carried, "the resumed session does not carry its client's chain");
   }
-  const auto envelope = open_envelope(session, leaf);
+  const auto envelope = open_envelope(session);
   if (!envelope) return std::unexpected(envelope.error());
   return envelope->certificates;
 }

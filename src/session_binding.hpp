@@ -26,8 +26,8 @@ void settle(SSL* ssl, Connection& connection) noexcept;
 // the session it continues would have ended, and is dead if the client's certificate is no longer the settled one.
 void prepare_ticket(SSL* ssl, const Connection& connection) noexcept;
 
-// On a resumed connection: the certificates that the client sent after its leaf when it proved itself. The list is
-// well-formed and lives as long as the session. A connection without a record carries nothing.
+// The certificates that the client sent after its leaf when it proved itself, as the session carries them; an error if
+// it does not. The list is well-formed and lives as long as the session. A connection without a record carries nothing.
 [[nodiscard]] Result<ByteView> carried_certificates(SSL* ssl, const Connection* connection) noexcept;
 
 }  // namespace client_tls

@@ -188,7 +188,7 @@ QueueGuard::~QueueGuard() {
 }
 
 std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> session_id_context(std::string_view scope) {
-  std::string text = "client-tls session scope, envelope version 1\n";
+  std::string text = "client-tls scope 1\n";
   text += scope;
   std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> digest{};
   expect(EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1, "SHA-256");
