@@ -13,8 +13,8 @@ using namespace bench;
 
 namespace {
 
-// The median of the connections is taken, so that one that was interrupted does not count. In a time without
-// interruption, wall clock and CPU time are the same, and the wall clock is read in a tenth of the time.
+// A connection that was interrupted does not count (undisturbed), and without interruption wall clock and CPU time are
+// the same. The wall clock is read in a tenth of the time.
 class Stopwatch : public Meter {
  public:
   void begin() override { begin_ = std::chrono::steady_clock::now(); }
@@ -50,7 +50,7 @@ class Side {
     microseconds_.push_back(stopwatch_.take_microseconds());
   }
 
-  [[nodiscard]] double microseconds() const { return median(microseconds_); }
+  [[nodiscard]] double microseconds() const { return undisturbed(microseconds_); }
 
  private:
   Offer offer_;
