@@ -168,7 +168,7 @@ int on_verify(int preverified, X509_STORE_CTX* store) noexcept {
   // The SSL_CTX may have been exchanged for one that does not ask as the connection's policy says.
   const bool by_the_policy =
       connection->policy == nullptr || X509_STORE_CTX_get0_store(store) == connection->policy->get0_store();
-  if (!connection->asked || !by_the_policy) {
+  if (!by_the_policy) {
     X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
     return end_handshake;
   }

@@ -52,7 +52,7 @@ struct Connection {
 
   // From the end of the handshake (session_binding.hpp). `leaf` is the certificate that the client had then.
   bool settled = false;
-  bool carried = false;  // the session carries the whole chain of `leaf`
+  bool carried = false;  // the session carries the whole chain of `leaf`: that of a bound connection, and of no other
   bool handshake_done = false;
   X509Ptr leaf;
   std::int64_t not_after = std::numeric_limits<std::int64_t>::max();  // seconds since the epoch

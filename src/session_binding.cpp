@@ -253,8 +253,7 @@ void prepare_ticket(SSL* ssl, const Connection& connection) noexcept {
 Result<ByteView> carried_certificates(SSL* ssl, const Connection* connection) noexcept {
   SSL_SESSION* session = SSL_get_session(ssl);
   X509* leaf = SSL_get0_peer_certificate(ssl);
-  if (connection == nullptr || !connection->bound || !connection->settled || !connection->carried ||
-      leaf != connection->leaf.get()) {
+  if (connection == nullptr || !connection->carried || leaf != connection->leaf.get()) {
     return failure(Errc::chain_not_carried, "the resumed session does not carry its client's chain");
   }
   const auto envelope = open_envelope(session);

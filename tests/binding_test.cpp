@@ -487,6 +487,10 @@ TEST_CASE("binding: a session whose envelope is not ours, whole and of this vers
       CHECK(is_refused());
       replace([](auto data) { return ++data[21], data; });  // about another leaf
       CHECK(is_refused());
+      for (const int change : {-1, 1}) {  // the first certificate's length, in a list of the length that is stated
+        replace([change](auto data) { return data[58] = static_cast<unsigned char>(data[58] + change), data; });
+        CHECK(is_refused());
+      }
     }
   }
 }

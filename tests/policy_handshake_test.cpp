@@ -362,6 +362,28 @@ TEST_CASE("policy handshake: hooks can suspend and reject") {
   }
 }
 
+TEST_CASE("policy handshake: without our info callback a session stays dead") {
+  for (const Mechanism mechanism : all_mechanisms) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      Server server{mechanism};
+      Hooks hooks;
+      hooks.certificate = [](Handshake& handshake) {
+        SSL_set_info_callback(handshake.ssl(), [](const SSL*, int, int) {});
+        return Decision::proceed;
+      };
+      REQUIRE(install(server.ssl_ctx(), make_policies({{"a.test", make_policy(asking())}}), std::move(hooks)));
+      Pair first{server, client1()};
+      REQUIRE(first.done());
+      const auto session = first.session();
+      ClientOptions options = client1();
+      options.session = session.get();
+      const Pair next{server, options};
+      CHECK(next.done());
+      CHECK_FALSE(next.resumed());
+    }
+  }
+}
+
 TEST_CASE("policy handshake: what install refuses changes nothing") {
   const auto policies = make_policies({{"a.test", make_policy()}});
   Server server{Mechanism::stateless13};
