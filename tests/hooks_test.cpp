@@ -224,6 +224,32 @@ TEST_CASE("hooks: what install refuses") {
   CHECK(calls == 1);  // the first hooks are still there
 }
 
+TEST_CASE("hooks: a connection that comes from an SSL_CTX without hooks, and is not bound, is refused") {
+  Server first{Mechanism::stateless13};
+  first.on_client_hello = [](SSL*) { return SSL_CLIENT_HELLO_SUCCESS; };
+  Server last{Mechanism::stateless13};
+  std::vector<std::string> reports;
+  Hooks hooks;
+  hooks.error = [&](const HookError& error) { reports.emplace_back(error.message); };
+  REQUIRE(install(last.ssl_ctx(), std::move(hooks)));
+  SSL_CTX_set_tlsext_servername_arg(first.ssl_ctx(), last.ssl_ctx());
+  bool asks_before = false;
+  SECTION("nothing was done") {}
+  SECTION("it was asked by hand") {
+    asks_before = true;
+  }
+  static bool asks;
+  asks = asks_before;
+  SSL_CTX_set_tlsext_servername_callback(
+      first.ssl_ctx(), +[](SSL* ssl, int*, void* ssl_ctx) {
+        if (asks) ask(ssl);
+        SSL_set_SSL_CTX(ssl, static_cast<SSL_CTX*>(ssl_ctx));
+        return SSL_TLSEXT_ERR_OK;
+      });
+  CHECK_FALSE(Pair(first, client1()).done());
+  CHECK(reports == std::vector<std::string>{"the connection's ClientHello did not pass an SSL_CTX with these hooks"});
+}
+
 TEST_CASE("hooks: what install sets is freed with the SSL_CTX") {
   const auto token = std::make_shared<int>(0);
   {
