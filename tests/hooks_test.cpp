@@ -283,6 +283,7 @@ TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
       Raw{"cut off", entry("a.test").substr(0, 6), decode_error},
       Raw{"a byte too many", entry("a.test") + "x", decode_error},
       Raw{"another type", entry("a.test", 1), decode_error},
+      Raw{"a list that is longer than it says", '\0' + (std::string("\x08") + entry("a.test").substr(2)), decode_error},
       Raw{"two names",
           [] {
             const std::string two{
@@ -323,7 +324,9 @@ TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
             nullptr, const_cast<std::string*>(&raw.bytes), nullptr, nullptr);
       };
       Pair pair{server.ssl_ctx(), options, false};
-      pair.rewrite_client_hello({'\xFE', '\xED'}, {'\0', '\0'});
+      // The size stands behind the number: two bytes alone can stand in a random, too.
+      const std::string size{static_cast<char>(raw.bytes.size() >> 8U), static_cast<char>(raw.bytes.size())};
+      pair.rewrite_client_hello("\xFE\xED" + size, std::string(2, '\0') + size);
       CHECK_FALSE(pair.run());
       CHECK(pair.seen().alert == raw.alert);
       CHECK(reports.size() == 1);
@@ -341,7 +344,7 @@ TEST_CASE("hooks: a ClientHello that names version 0 is a ClientHello, which Ope
   hooks.error = [](const HookError& error) { FAIL_CHECK(error.message); };
   REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
   Pair pair{server.ssl_ctx(), {}, false};
-  pair.rewrite_client_hello({'\x03', '\x03'}, {'\0', '\0'});
+  pair.rewrite_client_hello("\x03\x03", {"\0\0", 2});  // the first two: the legacy_version
   CHECK_FALSE(pair.run());
   CHECK(calls == 1);
 }

@@ -103,7 +103,7 @@ TEST_CASE("pem_file: what is not only certificates is an error, and nothing is r
       {"no base64 in it", header + "????\n" + footer, block},
       {"the second one is cut off", one + one.substr(0, one.size() / 2), block},
       {"the second one has no end", one + header + "AAAA\n", block},
-      {"headers of encryption", header + "Proc-Type: 4,ENCRYPTED\nDEK-Info: x,00\n\nAAAA\n" + footer, bad},
+      {"headers of encryption", header + "Proc-Type: 4,ENCRYPTED\nDEK-Info: x,00\n\n" + one.substr(header.size()), bad},
   };
   for (const Case& one_case : cases) {
     DYNAMIC_SECTION(one_case.name) {

@@ -103,9 +103,10 @@ class Pair {
   // Sends a message through the connection, from the client to the server and back; true if both arrive.
   bool echo();
 
-  // Has the client write its ClientHello, and replaces the two bytes of an extension's number in it, before the server
-  // reads it. The handshake cannot complete after that: the two sides no longer hash the same bytes.
-  void rewrite_client_hello(std::array<char, 2> from, std::array<char, 2> to);
+  // Has the client write its ClientHello, and replaces bytes in it, before the server reads it: the first that are
+  // `from`, which should be so many that no random has them. The handshake cannot complete after that: the two sides no
+  // longer hash the same bytes.
+  void rewrite_client_hello(std::string_view from, std::string_view to);
 
   // Uses both SSLs again: SSL_clear on the server, a new client.
   void clear(const ClientOptions& options);
