@@ -412,7 +412,8 @@ TEST_CASE("policy handshake: while the table is replaced, each connection sees o
   const PolicyPtr first = make_policy(asking(optional, {&Pki::get().ca1}));
   const PolicyPtr second = make_policy(asking(required, {&Pki::get().ca2}));
   const auto policies = make_policies({{"a.test", first}});
-  PolicyServer server{Mechanism::stateless13, policies};
+  const Server server{Mechanism::stateless13};
+  REQUIRE(install(server.ssl_ctx(), policies));
   SSL_CTX_sess_set_new_cb(server.ssl_ctx(), nullptr);  // the support's own cache is for one thread
   SSL_CTX_sess_set_remove_cb(server.ssl_ctx(), nullptr);
   std::atomic<bool> stop{false};
@@ -427,7 +428,7 @@ TEST_CASE("policy handshake: while the table is replaced, each connection sees o
     for (int i = 0; i < 8; ++i) {
       clients.emplace_back([&] {
         for (int n = 0; n < 25; ++n) {
-          const Pair pair{server, client2()};
+          const Pair pair{server.ssl_ctx(), client2()};
           const bool of_second = pair.seen().ca_names == std::vector<std::string>{"/CN=CA 2"};
           const ClientAuthPolicy* policy = get0_policy(pair.server());
           const std::string verify = pair.done() ? pair.verify() : "refused";
