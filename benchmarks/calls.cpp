@@ -2,7 +2,6 @@
 #include <malloc.h>
 
 #include <array>
-#include <chrono>
 
 #include "client_tls/client_tls.hpp"
 #include "connection.hpp"
@@ -15,19 +14,6 @@ namespace {
 constexpr std::size_t calls_per_round = 100;
 
 std::array<char, 65536> text;
-
-template <class Work>
-double nanoseconds(Work&& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
-}
-
-// Keeps the compiler from moving the calls together, or leaving them out.
-template <class T>
-void use(const T& value) {
-  asm volatile("" : : "g"(&value) : "memory");
-}
 
 // Two connections that have just been made, and a call on each. What the handshakes left in the processor's caches
 // weighs on the first, which is not counted.

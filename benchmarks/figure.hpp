@@ -1,7 +1,9 @@
-// How figures are printed, one a line: "name value limit"; the limit is "-" where there is none.
+// How times are taken, and how figures are printed, one a line: "name value limit"; the limit is "-" where there is
+// none.
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +24,19 @@ inline void print_figure(const std::string& name, double value, std::optional<do
   if (limit) print_number(*limit);
   std::printf("%s\n", limit ? "" : " -");
   std::fflush(stdout);
+}
+
+template <class Work>
+double nanoseconds(Work&& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Keeps the compiler from moving the calls together, or leaving them out.
+template <class T>
+void use(const T& value) {
+  asm volatile("" : : "g"(&value) : "memory");
 }
 
 // How often to repeat: the program's argument, or else what gives steady figures.

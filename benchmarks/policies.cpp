@@ -1,7 +1,6 @@
 // Name tables: looking a name up, and replacing the table while handshakes run. The argument is the number of rounds.
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <random>
 #include <thread>
 #include <unordered_map>
@@ -15,18 +14,6 @@ namespace {
 
 constexpr std::size_t lookups_per_round = 20'000;
 constexpr std::size_t handshakes_per_round = 200;
-
-template <class Work>
-double nanoseconds(Work&& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
-}
-
-template <class T>
-void use(const T& value) {
-  asm volatile("" : : "g"(&value) : "memory");
-}
 
 // Names that clients ask for: those of the table, each wildcard with a label in place of its "*".
 std::vector<std::string> asked_for() {
