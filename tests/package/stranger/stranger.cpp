@@ -2,9 +2,13 @@
 #include <client_tls/client_tls.hpp>
 #include <client_tls/hooks.hpp>
 #include <client_tls/openssl_ptr.hpp>
+#include <client_tls/pem_file.hpp>
+#include <client_tls/policy.hpp>
 #include <client_tls/server_name.hpp>
 #include <client_tls/version.hpp>
 #include <cstdio>
+#include <memory>
+#include <utility>
 
 using namespace client_tls;
 
@@ -33,10 +37,33 @@ bool installs_once() {
   return first && !second && second.error().code == Errc::already_installed;
 }
 
+bool has_policies() {
+  const auto open = ClientAuthPolicy::make({});
+  PolicyOptions asking;
+  asking.request = ClientCertificate::required;
+  const auto without_anchors = ClientAuthPolicy::make(std::move(asking));
+  const auto name = ServerName::parse("A.test.");
+  PolicyTable table{nullptr, nullptr};
+  if (!open || without_anchors || !name || !table.add("*.test", *open)) return false;
+  const auto policies = std::make_shared<CurrentPolicies>(table);
+  const bool found = table.find(*name) == *open && policies->find(*name) == *open;
+  policies->replace(PolicyTable{nullptr, nullptr});
+  const SslCtxPtr ssl_ctx{SSL_CTX_new(TLS_server_method())};
+  return found && policies->find(*name) == nullptr && install(ssl_ctx.get(), policies) &&
+         get0_policy(nullptr) == nullptr;
+}
+
+bool reads_files() {
+  const char* missing = "/nowhere/at/all.pem";
+  const auto unreadable = [](const auto& result) { return !result && result.error().code == Errc::unreadable; };
+  return unreadable(read_certificates(missing)) && unreadable(read_crls(missing)) && !parse_certificates("") &&
+         !parse_crls("");
+}
+
 }  // namespace
 
 int main() {
-  const bool good = all_say_no_tls() && installs_once();
+  const bool good = all_say_no_tls() && installs_once() && has_policies() && reads_files();
   std::printf("client_tls %d.%d.%d %s\n", CLIENT_TLS_VERSION_MAJOR, CLIENT_TLS_VERSION_MINOR, CLIENT_TLS_VERSION_PATCH,
               good ? "works" : "does not work");
   return good ? 0 : 1;
