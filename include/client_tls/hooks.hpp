@@ -34,7 +34,7 @@ class Handshake {
   [[nodiscard]] const ClientTls& tls() const noexcept { return tls_; }
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
 
-  // The name in the ClientHello, ASCII letters in lower case; empty where the client named none. See server_name.hpp.
+  // The name in the ClientHello, in canonical form; empty where the client named none. See server_name.hpp.
   // In the certificate phase, too, it is the ClientHello's.
   [[nodiscard]] std::string_view server_name() const noexcept { return server_name_; }
 
@@ -64,8 +64,9 @@ struct Hooks {
   std::function<Decision(Handshake&)> certificate;
 
   // Told of a handler that threw and of a connection that could not be bound; the handshake ends with alert
-  // internal_error (a ClientHello whose server name cannot be used: decode_error or unrecognized_name). Default:
-  // nobody is told, and the handshake ends all the same. What it throws is dropped.
+  // internal_error. A ClientHello whose server name cannot be used ends it with decode_error or unrecognized_name, one
+  // that changes the name after a HelloRetryRequest with illegal_parameter (RFC 8446, section 4.1.2). Default: nobody
+  // is told, and the handshake ends all the same. What it throws is dropped.
   std::function<void(const HookError&)> error;
 };
 
