@@ -31,7 +31,7 @@ void measure_lookup(const client_tls::PolicyPtr& policy, std::size_t rounds) {
   const client_tls::PolicyTable table = make_table(policy);
   const std::vector<std::string> names = asked_for();
   std::vector<client_tls::ServerName> server_names;
-  for (const auto& name : names) server_names.push_back(client_tls::ServerName::parse(name).value());
+  for (const auto& name : names) server_names.push_back(*client_tls::ServerName::parse(name));
   std::unordered_map<std::string, client_tls::PolicyPtr> map;
   for (std::string name : random_names()) {
     if (name.starts_with('*')) name.replace(0, 1, "host");

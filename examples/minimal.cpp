@@ -37,7 +37,7 @@ Request handle_request(SSL* ssl) {
   if (!chain) throw std::runtime_error(std::string(chain.error().message));
   if (!*chain) tls.set_client_verify("FAILED:a certificate is wanted");  // for the log alone
   context.enter(Phase::log);
-  return {.chain = std::string(chain->value_or("")), .log = tls.log_entry().value()};
+  return {.chain = std::string(chain->value_or("")), .log = *tls.log_entry()};
 }
 // [/readme]
 

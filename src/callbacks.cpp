@@ -111,7 +111,7 @@ bool renamed(const SSL* ssl, const ServerName& name) noexcept {
 Result<Connection*> begin_client_hello(SSL* ssl, const Installation& installation) noexcept {
   const ErrorQueueMark mark;
   const auto name = ServerName::from_client_hello(ssl);
-  if (!name) return std::unexpected(name.error());
+  if (!name) return name.error();
   if (renamed(ssl, *name)) return failure(Errc::too_late, "the client changed its server name in mid-handshake");
   Connection* connection = make_connection(ssl);
   if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
@@ -120,7 +120,7 @@ Result<Connection*> begin_client_hello(SSL* ssl, const Installation& installatio
   const auto bound = installation.policies != nullptr
                          ? begin_with_policy(ssl, *connection, installation.policies->find(*name))
                          : bind_to_server_name(ssl, *connection);
-  if (!bound) return std::unexpected(bound.error());
+  if (!bound) return bound.error();
   return connection;
 }
 
@@ -132,7 +132,7 @@ Result<Connection*> begin_certificate(SSL* ssl, const Installation& installation
     return failure(Errc::too_late, "the connection's ClientHello did not pass an SSL_CTX with these hooks");
   }
   if (installation.policies != nullptr || connection->policy != nullptr) {
-    if (auto asked = ask_by_policy(ssl, *connection); !asked) return std::unexpected(asked.error());
+    if (auto asked = ask_by_policy(ssl, *connection); !asked) return asked.error();
   }
   return connection;
 }

@@ -69,7 +69,7 @@ Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noex
   if (!certificates.empty() && !names) return failure(Errc::out_of_memory, "out of memory");
   std::size_t total = 0;
   for (const X509* certificate : certificates) {
-    if (auto added = add_name(names.get(), certificate, total); !added) return std::unexpected(added.error());
+    if (auto added = add_name(names.get(), certificate, total); !added) return added.error();
   }
   return names;
 }

@@ -14,7 +14,7 @@ constexpr int quic_version = 1;  // OSSL_QUIC1_VERSION, which OpenSSL has since 
 
 Result<void> check_phase(Operation operation, const PhaseContext& context) noexcept {
   if (allowed(operation, context.phase())) return {};
-  return std::unexpected(wrong_phase(operation, context.phase()));
+  return wrong_phase(operation, context.phase());
 }
 
 Result<void> check_server(const SSL* ssl) noexcept {
@@ -48,12 +48,12 @@ bool came_with_session(const SSL* ssl, const Connection* connection, const X509*
 // What the session carries is taken from there also on the connection that made it: it is encoded already.
 Result<Pem> make_chain(SSL* ssl, const Connection* connection, const X509* leaf) noexcept {
   const auto carried = carried_certificates(ssl, connection);
-  if (!carried && came_with_session(ssl, connection, leaf)) return std::unexpected(carried.error());
+  if (!carried && came_with_session(ssl, connection, leaf)) return carried.error();
   const STACK_OF(X509)* others = carried ? nullptr : SSL_get_peer_cert_chain(ssl);
   const auto size = encoded_size(leaf, others);
-  if (!size) return std::unexpected(size.error());
+  if (!size) return size.error();
   const auto list = make_buffer(*size);
-  if (!list) return std::unexpected(list.error());
+  if (!list) return list.error();
   (void)encode_certificates(leaf, others, list->bytes.get());
   return make_pem(list->view(), carried.value_or(ByteView{}));
 }
@@ -88,7 +88,7 @@ Result<void> ClientTls::request_client_certificate(std::span<X509* const> hints,
   if (auto stage = check_certificate_stage(ssl_); !stage) return stage;
   if (auto valid = check_limits(limits); !valid) return valid;
   auto names = subject_names(hints);
-  if (!names) return std::unexpected(names.error());
+  if (!names) return names.error();
   Connection* connection = make_current_connection(ssl_);
   if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
   if (connection->bound) {
@@ -113,16 +113,16 @@ Result<void> ClientTls::disable_session_reuse() const noexcept {
 
 Result<std::optional<std::string_view>> ClientTls::get_full_client_certificate_chain() const noexcept {
   if (auto valid = check(Operation::get_full_client_certificate_chain, *context_, ssl_); !valid) {
-    return std::unexpected(valid.error());
+    return valid.error();
   }
   Connection* connection = current_connection(ssl_);
   X509* leaf = SSL_get0_peer_certificate(ssl_);
   if (leaf != nullptr && connection != nullptr && connection->pem_leaf.get() == leaf) return connection->pem.view();
   const ErrorQueueMark mark;
-  if (auto complete = check_handshake_complete(ssl_, connection); !complete) return std::unexpected(complete.error());
+  if (auto complete = check_handshake_complete(ssl_, connection); !complete) return complete.error();
   if (leaf == nullptr) return std::nullopt;
   auto pem = make_chain(ssl_, connection, leaf);
-  if (!pem) return std::unexpected(pem.error());
+  if (!pem) return pem.error();
   if (connection == nullptr) connection = make_current_connection(ssl_);
   if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
   X509_up_ref(leaf);
@@ -139,10 +139,10 @@ Result<void> ClientTls::set_client_verify(ClientVerify value) const noexcept {
 }
 
 Result<LogEntry> ClientTls::log_entry() const noexcept {
-  if (auto valid = check(Operation::log_entry, *context_, ssl_); !valid) return std::unexpected(valid.error());
+  if (auto valid = check(Operation::log_entry, *context_, ssl_); !valid) return valid.error();
   const ErrorQueueMark mark;
   const Connection* connection = current_connection(ssl_);
-  if (auto complete = check_handshake_complete(ssl_, connection); !complete) return std::unexpected(complete.error());
+  if (auto complete = check_handshake_complete(ssl_, connection); !complete) return complete.error();
   return or_out_of_memory([&]() -> Result<LogEntry> {
     const auto& override = context_->client_verify();
     return LogEntry{.version = SSL_get_version(ssl_),

@@ -32,7 +32,7 @@ Result<void> check(std::string_view value) noexcept {
 }  // namespace
 
 Result<ClientVerify> ClientVerify::parse(std::string_view value) noexcept {
-  if (auto valid = check(value); !valid) return std::unexpected(valid.error());
+  if (auto valid = check(value); !valid) return valid.error();
   return or_out_of_memory([&]() -> Result<ClientVerify> { return ClientVerify(std::string(value)); });
 }
 

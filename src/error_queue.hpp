@@ -17,15 +17,15 @@ class ErrorQueueMark {
   ErrorQueueMark& operator=(const ErrorQueueMark&) = delete;
 };
 
-[[nodiscard]] inline std::unexpected<Error> failure(Errc code, std::string_view message) noexcept {
-  return std::unexpected(Error{.code = code, .message = message});
+[[nodiscard]] inline Error failure(Errc code, std::string_view message) noexcept {
+  return {.code = code, .message = message};
 }
 
 // For an OpenSSL call that has just failed. Call it while the mark is alive.
-[[nodiscard]] inline std::unexpected<Error> openssl_failure(std::string_view message) noexcept {
+[[nodiscard]] inline Error openssl_failure(std::string_view message) noexcept {
   const int reason = ERR_GET_REASON(ERR_peek_last_error());
   const Errc code = reason == ERR_R_MALLOC_FAILURE ? Errc::out_of_memory : Errc::openssl;
-  return std::unexpected(Error{.code = code, .message = message, .openssl_reason = reason});
+  return {.code = code, .message = message, .openssl_reason = reason};
 }
 
 }  // namespace client_tls

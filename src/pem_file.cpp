@@ -48,9 +48,8 @@ Result<Block> next_block(BIO* in) noexcept {
   if (PEM_read_bio(in, &name, &header, &data, &block.size) != 1) {
     const unsigned long code = ERR_peek_last_error();
     if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) return block;
-    auto error = openssl_failure("it has a PEM block that does not decode");
-    if (error.error().code == Errc::openssl) return failure(Errc::malformed, error.error().message);
-    return error;
+    const Error error = openssl_failure("it has a PEM block that does not decode");
+    return error.code == Errc::openssl ? failure(Errc::malformed, error.message) : error;
   }
   block.name.reset(name);
   block.header.reset(header);
@@ -76,10 +75,10 @@ Result<All<Kind>> decode_all(BIO* in) {
   All<Kind> all;
   while (true) {
     const auto block = next_block(in);
-    if (!block) return std::unexpected(block.error());
+    if (!block) return block.error();
     if (!block->name) break;
     auto object = decode<Kind>(*block);
-    if (!object) return std::unexpected(object.error());
+    if (!object) return object.error();
     all.push_back(*std::move(object));
   }
   if (all.empty()) return failure(Errc::malformed, Kind::none);
@@ -97,8 +96,8 @@ Result<All<Kind>> parse(std::string_view pem) noexcept {
 
 using File = OpensslPtr<std::FILE, std::fclose>;
 
-std::unexpected<Error> unreadable() noexcept {
-  return std::unexpected(Error{.code = Errc::unreadable, .message = "it cannot be read", .openssl_reason = errno});
+Error unreadable() noexcept {
+  return {.code = Errc::unreadable, .message = "it cannot be read", .openssl_reason = errno};
 }
 
 Result<std::string> read(const std::filesystem::path& path) noexcept {
@@ -120,7 +119,7 @@ Result<std::string> read(const std::filesystem::path& path) noexcept {
 template <class Kind>
 Result<All<Kind>> parse_file(const std::filesystem::path& path) noexcept {
   const auto text = read(path);
-  if (!text) return std::unexpected(text.error());
+  if (!text) return text.error();
   return parse<Kind>(*text);
 }
 

@@ -71,7 +71,7 @@ class Digested {
       if (digest_of(object.get(), EVP_sha256(), digest.data(), nullptr) != 1) return false;
     }
     std::ranges::sort(digests);
-    digests.erase(std::ranges::unique(digests).begin(), digests.end());
+    digests.erase(std::unique(digests.begin(), digests.end()), digests.end());  // std::ranges::unique: not in clang 14
     add(digests.size());
     for (const auto& digest : digests) append(digest);
     return true;
@@ -138,17 +138,17 @@ Result<X509NameStackPtr> make_hint_names(const PolicyOptions& options) {
 
 Result<PolicyPtr> ClientAuthPolicy::make(PolicyOptions options) noexcept {
   const ErrorQueueMark mark;
-  if (auto valid = check_numbers(options); !valid) return std::unexpected(valid.error());
-  if (auto valid = check_trust(options); !valid) return std::unexpected(valid.error());
+  if (auto valid = check_numbers(options); !valid) return valid.error();
+  if (auto valid = check_trust(options); !valid) return valid.error();
   return or_out_of_memory([&]() -> Result<PolicyPtr> {
     std::shared_ptr<ClientAuthPolicy> policy{new (std::nothrow) ClientAuthPolicy(std::move(options))};
     if (policy == nullptr) return failure(Errc::out_of_memory, "out of memory");
     if (!client_tls::digest(policy->options_, policy->digest_)) return openssl_failure("a policy cannot be digested");
     if (policy->options_.request == ClientCertificate::none) return policy;
     auto store = make_store(policy->options_);
-    if (!store) return std::unexpected(store.error());
+    if (!store) return store.error();
     auto names = make_hint_names(policy->options_);
-    if (!names) return std::unexpected(names.error());
+    if (!names) return names.error();
     policy->store_ = *std::move(store);
     policy->hint_names_ = *std::move(names);
     return policy;

@@ -25,7 +25,7 @@ Result<void> PolicyTable::add(std::string_view name, PolicyPtr policy) noexcept 
   const bool wildcard = name.starts_with(wildcard_prefix);
   if (wildcard) name.remove_prefix(wildcard_prefix.size());
   const auto canonical = ServerName::parse(name);
-  if (!canonical) return std::unexpected(canonical.error());
+  if (!canonical) return canonical.error();
   return or_out_of_memory([&]() -> Result<void> {
     std::string key = wildcard ? "." : "";
     key += canonical->view();

@@ -40,7 +40,7 @@ constexpr bool may_stand_in_a_name(char c) noexcept {
 
 // Of a name whose dot at the end has been dropped.
 Result<void> check_labels(std::string_view name) noexcept {
-  if (name.empty() || name.starts_with('.') || name.ends_with('.') || name.contains("..")) {
+  if (name.empty() || name.starts_with('.') || name.ends_with('.') || name.find("..") != std::string_view::npos) {
     return failure(Errc::invalid_argument, "the server name has an empty label");
   }
   if (std::ranges::all_of(name.substr(name.rfind('.') + 1), is_digit)) {
@@ -64,8 +64,8 @@ Result<std::string_view> without_last_dot(std::string_view text) noexcept {
 
 Result<ServerName> ServerName::parse(std::string_view text) noexcept {
   const auto name = without_last_dot(text);
-  if (!name) return std::unexpected(name.error());
-  if (auto valid = check_labels(*name); !valid) return std::unexpected(valid.error());
+  if (!name) return name.error();
+  if (auto valid = check_labels(*name); !valid) return valid.error();
   ServerName result;
   std::ranges::transform(*name, result.bytes_.begin(), lower);
   result.size_ = static_cast<std::uint8_t>(name->size());
@@ -83,7 +83,7 @@ Result<ServerName> ServerName::from_client_hello(SSL* ssl) noexcept {
   std::size_t size = 0;
   if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) != 1) return ServerName{};
   const auto name = only_host_name({data, size});
-  if (!name) return std::unexpected(name.error());
+  if (!name) return name.error();
   if (name->empty()) return failure(Errc::malformed, "the server name is empty");
   return parse({reinterpret_cast<const char*>(name->data()), name->size()});
 }

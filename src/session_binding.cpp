@@ -84,15 +84,15 @@ bool is_about(const Envelope& envelope, const X509* leaf) noexcept {
 Result<Buffer> make_envelope(const X509* leaf, const STACK_OF(X509) * others, std::int64_t not_after,
                              std::size_t max_carried_bytes) noexcept {
   const auto chain_size = encoded_size(nullptr, others);
-  if (!chain_size) return std::unexpected(chain_size.error());
+  if (!chain_size) return chain_size.error();
   // The leaf travels in the session as well, and a session over 0xFF00 bytes would end the handshake.
   const auto leaf_size = encoded_size(leaf, nullptr);
-  if (!leaf_size) return std::unexpected(leaf_size.error());
+  if (!leaf_size) return leaf_size.error();
   if (*chain_size > max_carried_bytes || *chain_size + *leaf_size > Limits::max_limit_bytes) {
     return failure(Errc::invalid_argument, "the chain is too large for a session");
   }
   const auto digest = digest_of(leaf);
-  if (!digest) return std::unexpected(digest.error());
+  if (!digest) return digest.error();
   auto envelope = make_buffer(chain_at + *chain_size);
   if (!envelope) return envelope;
   unsigned char* out = envelope->bytes.get();
@@ -257,7 +257,7 @@ Result<ByteView> carried_certificates(SSL* ssl, const Connection* connection) no
     return failure(Errc::chain_not_carried, "the resumed session does not carry its client's chain");
   }
   const auto envelope = open_envelope(session);
-  if (!envelope) return std::unexpected(envelope.error());
+  if (!envelope) return envelope.error();
   return envelope->certificates;
 }
 

@@ -316,7 +316,7 @@ TEST_CASE("binding: a ticket with any byte changed is a full handshake and no al
       std::vector<unsigned char> encoded(static_cast<std::size_t>(i2d_SSL_SESSION(session.get(), nullptr)));
       unsigned char* out = encoded.data();
       i2d_SSL_SESSION(session.get(), &out);
-      const auto begin = std::ranges::search(encoded, std::span{ticket, size}).begin();
+      const auto begin = std::search(encoded.begin(), encoded.end(), ticket, ticket + size);
       REQUIRE(begin != encoded.end());
       for (std::size_t i = 0; i < size; ++i) {
         auto changed = encoded;
@@ -532,7 +532,7 @@ TEST_CASE("binding: a chain over its budget makes its session not resumable, nev
   const ClientOptions options{.chain = {leaf.get(), large.get()}, .key = leaf.key.get()};
   const auto size = static_cast<std::size_t>(i2d_X509(large.get(), nullptr)) + 3;
   for (const Mechanism mechanism : all_mechanisms) {
-    for (const auto& [budget, resumes] : {std::pair{std::size_t{2048}, false}, {size - 1, false}, {size, true}}) {
+    for (const std::size_t budget : {std::size_t{2048}, size - 1, size}) {
       DYNAMIC_SECTION(to_string(mechanism) << ", budget " << budget) {
         Server server{mechanism};
         server.on_certificate = [&](SSL* ssl) { return ask(ssl, {}, {.max_carried_bytes = budget}); };
@@ -541,7 +541,7 @@ TEST_CASE("binding: a chain over its budget makes its session not resumable, nev
         CHECK(first.verify() == "SUCCESS");
         Pair next{server, offering(options, first.session())};
         REQUIRE(next.done());
-        CHECK(next.resumed() == resumes);
+        CHECK(next.resumed() == (budget >= size));
         CHECK(next.chain() == pem_of({leaf.get(), large.get()}));
       }
     }

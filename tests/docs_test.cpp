@@ -75,15 +75,15 @@ client_tls::Result<void> ask_on_one_name(SSL_CTX* ssl_ctx) {
 // [readme policies]
 client_tls::Result<void> ask_by_policy(SSL_CTX* ssl_ctx, const char* ca_file) {
   auto anchors = client_tls::read_certificates(ca_file);
-  if (!anchors) return std::unexpected(anchors.error());  // missing, empty, malformed: never a weaker policy
+  if (!anchors) return anchors.error();  // missing, empty, malformed: never a weaker policy
   client_tls::PolicyOptions options;
   options.request = client_tls::ClientCertificate::required;
   options.anchors = *std::move(anchors);
   options.max_age = std::chrono::hours{8};  // from the full handshake, however often it is resumed
   auto policy = client_tls::ClientAuthPolicy::make(std::move(options));
-  if (!policy) return std::unexpected(policy.error());
+  if (!policy) return policy.error();
   const auto open = client_tls::ClientAuthPolicy::make({});
-  if (!open) return std::unexpected(open.error());
+  if (!open) return open.error();
 
   client_tls::PolicyTable table{*open, *open};  // other names, and clients that name none
   if (auto added = table.add("*.admin.example.test", *policy); !added) return added;

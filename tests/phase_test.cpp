@@ -29,7 +29,7 @@ std::optional<Error> error_of(const Result<T>& result) {
 }
 
 ClientVerify verify_value(std::string_view text) {
-  return ClientVerify::parse(text).value();
+  return *ClientVerify::parse(text);
 }
 
 // The operation's error. An operation that is missing here does not compile (-Wswitch) or throws.

@@ -13,7 +13,7 @@ using std::chrono::seconds;
 namespace {
 
 ServerName name_of(std::string_view text) {
-  return ServerName::parse(text).value();
+  return *ServerName::parse(text);
 }
 
 std::string_view refusal_of(PolicyOptions options) {

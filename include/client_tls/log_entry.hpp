@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "client_tls/export.hpp"
+
 namespace client_tls {
 
 // Kong's request.tls. It owns its strings and outlives the connection.

@@ -8,6 +8,8 @@
 
 #include <memory>
 
+#include "client_tls/export.hpp"
+
 namespace client_tls {
 
 // Calls the OpenSSL function that releases a T.

@@ -2,9 +2,15 @@
 // exception may pass.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
-#include <expected>
+#include <cstdlib>
 #include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "client_tls/export.hpp"
 
 namespace client_tls {
 
@@ -34,7 +40,83 @@ struct Error {
   friend bool operator==(const Error&, const Error&) = default;
 };
 
+// A T, or the Error that kept it from being made. Its members have the names and the meaning of C++23's std::expected,
+// with these differences: an Error converts to it by itself (`return other.error();`), it has no value(), and `*`, `->`
+// and error() called for what is not there end the program (std::abort).
+//
+// It is one type in C++20, C++23 and later, with exceptions and without: files of one program may differ in both.
 template <class T>
-using Result = std::expected<T, Error>;
+class [[nodiscard]] Result {
+  static_assert(!std::is_same_v<T, Error> && !std::is_reference_v<T>);
+
+ public:
+  using value_type = T;
+  using error_type = Error;
+
+  // From whatever converts to T.
+  template <class U = T>
+    requires(std::convertible_to<U, T> && !std::same_as<std::remove_cvref_t<U>, Result> &&
+             !std::same_as<std::remove_cvref_t<U>, Error>)
+  Result(U&& value) noexcept(std::is_nothrow_constructible_v<T, U>)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  Result(const Error& error) noexcept : state_(std::in_place_index<1>, error) {}
+
+  [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
+  [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
+
+  [[nodiscard]] T& operator*() & noexcept { return there(std::get_if<0>(&state_)); }
+  [[nodiscard]] const T& operator*() const& noexcept { return there(std::get_if<0>(&state_)); }
+  [[nodiscard]] T&& operator*() && noexcept { return std::move(there(std::get_if<0>(&state_))); }
+  [[nodiscard]] T* operator->() noexcept { return &there(std::get_if<0>(&state_)); }
+  [[nodiscard]] const T* operator->() const noexcept { return &there(std::get_if<0>(&state_)); }
+
+  [[nodiscard]] const Error& error() const noexcept { return there(std::get_if<1>(&state_)); }
+
+  // The value, or, where there is none, what is given in its place.
+  template <class U>
+  [[nodiscard]] T value_or(U&& other) const& {
+    return has_value() ? **this : static_cast<T>(std::forward<U>(other));
+  }
+  template <class U>
+  [[nodiscard]] T value_or(U&& other) && {
+    return has_value() ? *std::move(*this) : static_cast<T>(std::forward<U>(other));
+  }
+
+  friend bool operator==(const Result&, const Result&) = default;
+
+ private:
+  template <class Alternative>
+  static Alternative& there(Alternative* alternative) noexcept {
+    if (alternative == nullptr) std::abort();
+    return *alternative;
+  }
+
+  std::variant<T, Error> state_;
+};
+
+// Success, which has nothing to say (`return {};`), or an Error.
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  using value_type = void;
+  using error_type = Error;
+
+  Result() noexcept = default;
+  Result(const Error& error) noexcept : error_(error), failed_(true) {}
+
+  [[nodiscard]] bool has_value() const noexcept { return !failed_; }
+  [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
+
+  [[nodiscard]] const Error& error() const noexcept {
+    if (!failed_) std::abort();
+    return error_;
+  }
+
+  friend bool operator==(const Result&, const Result&) = default;
+
+ private:
+  Error error_{};
+  bool failed_ = false;
+};
 
 }  // namespace client_tls

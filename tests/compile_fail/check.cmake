@@ -1,10 +1,18 @@
 # cmake -D COMPILER=... -D SOURCE=... -D INCLUDE_DIRS=... -P check.cmake
+#
+# With -std=c++20, or as a "// standard:" line in the source says.
 set(flags)
 foreach(dir IN LISTS INCLUDE_DIRS)
   list(APPEND flags -I ${dir})
 endforeach()
+file(STRINGS ${SOURCE} standard REGEX "^// standard: ")
+if(standard)
+  string(REGEX REPLACE "^// standard: " "" standard "${standard}")
+else()
+  set(standard c++20)
+endif()
 execute_process(
-  COMMAND ${COMPILER} -std=c++23 -Wall -Wextra -Werror -fsyntax-only ${flags} ${SOURCE}
+  COMMAND ${COMPILER} -std=${standard} -Wall -Wextra -Werror -fsyntax-only ${flags} ${SOURCE}
   RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
 
 file(STRINGS ${SOURCE} expectations REGEX "^// expect: ")

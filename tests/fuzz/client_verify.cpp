@@ -30,7 +30,7 @@ void check_error(const Error& error) {
 void check_override(std::string_view value, bool good) {
   PhaseContext context{Phase::access};
   const ClientTls tls{nullptr, context};
-  expect(tls.set_client_verify(ClientVerify::parse("FAILED:former").value()).has_value(), "a good value is taken");
+  expect(tls.set_client_verify(*ClientVerify::parse("FAILED:former")).has_value(), "a good value is taken");
   bool taken = true;
   try {
     tls.set_client_verify(value);

@@ -63,9 +63,9 @@ bool choose_memory() {
 
 }  // namespace
 
-void expect(bool holds, const char* what, std::source_location where) {
+void expect(bool holds, const char* what, const char* file, int line) {
   if (holds) return;
-  std::fprintf(stderr, "%s:%u: does not hold: %s\n", where.file_name(), static_cast<unsigned>(where.line()), what);
+  std::fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
   std::abort();
 }
 

@@ -2,9 +2,11 @@
 #
 #   cmake -D WAY=... -D SOURCE_DIR=... -D BUILD_DIR=... -D FOLDER=... -D GENERATOR=... -D COMPILER=... -P check.cmake
 #
-# WAY: find_package, find_package_shared, pkg_config, pkg_config_shared, add_subdirectory, no_exceptions, debian_package
+# WAY: find_package, find_package_cxx23, find_package_shared, pkg_config, pkg_config_shared, add_subdirectory,
+# no_exceptions, debian_package
 set(prefix ${FOLDER}/installed)
 set(way find_package)
+set(standard 20)
 set(indices 2)  # of SSLs: one for each plug-in that the library was linked into
 set(options -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_BUILD_TYPE=Release)
 file(REMOVE_RECURSE ${FOLDER})
@@ -18,6 +20,9 @@ function(run)
   endif()
 endfunction()
 
+if(WAY MATCHES "_cxx23$")
+  set(standard 23)
+endif()
 if(WAY MATCHES "^pkg_config")
   set(way pkg_config)
 endif()
@@ -50,7 +55,7 @@ if(EXISTS ${FOLDER}/first)
 endif()
 set(ENV{PKG_CONFIG_PATH} ${prefix}/lib/pkgconfig)
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/stranger -B ${FOLDER}/stranger ${options} -D WAY=${way}
-    -D CMAKE_PREFIX_PATH=${prefix})
+    -D STANDARD=${standard} -D CMAKE_PREFIX_PATH=${prefix})
 run(${CMAKE_COMMAND} --build ${FOLDER}/stranger)
 set(ENV{LD_LIBRARY_PATH} ${prefix}/lib)
 run(${FOLDER}/stranger/stranger)
