@@ -175,7 +175,7 @@ TEST_CASE("openssl: a resumption calls client_hello and servername, not the cert
   }
 }
 
-TEST_CASE("openssl: after a HelloRetryRequest client_hello and servername are called again") {
+TEST_CASE("openssl: after a HelloRetryRequest client_hello, servername and certificate are called again") {
   Server server{Mechanism::stateless13};
   ClientOptions client;
   retry(server, client);
@@ -188,6 +188,7 @@ TEST_CASE("openssl: after a HelloRetryRequest client_hello and servername are ca
   REQUIRE(pair.done());
   CHECK(server.count("client_hello") == 2);
   CHECK(server.count("server_name") == 2);
+  CHECK(server.count("certificate") == 2);
   REQUIRE(written.size() == 2);
   CHECK(written[0] == 0);  // how the library tells the two apart
   CHECK(written[1] > 0);
@@ -281,6 +282,21 @@ TEST_CASE("openssl: an SSL's info callback displaces the SSL_CTX's") {
   REQUIRE(pair.run());
   CHECK(ctx_calls == 0);
   CHECK(ssl_calls > 0);
+}
+
+TEST_CASE("openssl: an info callback that is replaced may still be called in the same SSL_do_handshake") {
+  static int calls_after;
+  calls_after = 0;
+  Server server{Mechanism::id12};
+  server.on_client_hello = [](SSL* ssl) {
+    SSL_set_info_callback(ssl, [](const SSL* self, int, int) {
+      calls_after += SSL_get_info_callback(self) == nullptr ? 1 : 0;
+      if (finished_size(self) != 0) SSL_set_info_callback(const_cast<SSL*>(self), nullptr);
+    });
+    return SSL_CLIENT_HELLO_SUCCESS;
+  };
+  const Pair pair{server};
+  CHECK(calls_after > 0);
 }
 
 TEST_CASE("openssl: SSL_CB_HANDSHAKE_DONE comes once, after the client's Finished; in TLS 1.3 the tickets follow it") {
@@ -534,7 +550,7 @@ TEST_CASE("openssl: a session whose time is over is a full handshake, by each me
     };
     server.on_finished = server.on_ticket = make_old;  // a ticket of TLS 1.3 is dated before it is encoded
     const Pair first{server};
-    REQUIRE(first.done());
+    REQUIRE(first.session());
     const auto next = offer(server, first);
     CHECK(next->done());
     CHECK_FALSE(next->resumed());
@@ -579,6 +595,24 @@ TEST_CASE("openssl: the id callback is called for each TLS 1.3 ticket, on a sess
     CHECK(sessions.size() == 4);
     std::sort(sessions.begin(), sessions.end());
     CHECK(std::adjacent_find(sessions.begin(), sessions.end()) == sessions.end());
+  }
+}
+
+TEST_CASE("openssl: a ticket's own session has the certificate as the same object") {
+  for (const Mechanism mechanism : tls13_mechanisms) {
+    for (const bool resumed : {false, true}) {
+      CAPTURE(name_of(mechanism), resumed);
+      Server server{mechanism};
+      server.on_certificate = ask;
+      const Pair first{server, client1()};
+      const X509* leaf = nullptr;
+      server.on_finished = [&](SSL* ssl) { leaf = SSL_get0_peer_certificate(ssl); };
+      server.on_session_id = [&](SSL* ssl) { CHECK(SSL_get0_peer_certificate(ssl) == leaf); };
+      const auto next = resumed ? offer(server, first) : std::make_unique<Pair>(server, client1());
+      REQUIRE(next->resumed() == resumed);
+      CHECK(leaf != nullptr);
+      CHECK(SSL_get0_peer_certificate(next->server()) == leaf);
+    }
   }
 }
 
@@ -648,6 +682,21 @@ TEST_CASE("openssl: a timeout of 0 with a stateless ticket ends the handshake") 
   const Pair pair{server};
   CHECK(pair.server_error() == SSL_ERROR_SSL);
   CHECK(pair.seen.alert == SSL_AD_INTERNAL_ERROR);
+}
+
+TEST_CASE("openssl: a session over 0xFF00 bytes in a ticket ends the handshake") {
+  for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
+    for (const std::size_t size : {std::size_t{0xFB00}, std::size_t{0xFF00}}) {
+      CAPTURE(name_of(mechanism), size);
+      Server server{mechanism};
+      const std::string data(size, 'x');
+      server.on_finished = [&](SSL* ssl) {
+        CHECK(SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data.data(), data.size()) == 1);
+      };
+      const Pair pair{server};
+      CHECK((pair.server_error() == SSL_ERROR_SSL) == (size == 0xFF00));
+    }
+  }
 }
 
 // ---- No reuse -------------------------------------------------------------------------------------------------------
@@ -729,8 +778,7 @@ TEST_CASE("openssl: a dead session stays dead in the tickets of post-handshake a
   }
 }
 
-TEST_CASE(
-    "openssl: SSL_SESSION_set1_id with nothing in the certificate callback empties the TLS 1.2 ServerHello's id") {
+TEST_CASE("openssl: an empty id, set on the session in the certificate callback, is the TLS 1.2 ServerHello's") {
   for (const bool emptied : {false, true}) {
     CAPTURE(emptied);
     Server server{Mechanism::id12};
@@ -902,6 +950,7 @@ TEST_CASE("openssl: the verify result without a certificate is X509_V_OK") {
   REQUIRE(pair.done());
   CHECK(SSL_get0_peer_certificate(pair.server()) == nullptr);
   CHECK(SSL_get_verify_result(pair.server()) == X509_V_OK);
+  CHECK(server.count("verify") == 0);
 }
 
 TEST_CASE("openssl: a client's chain over SSL_set_max_cert_list ends the handshake with illegal_parameter") {
@@ -920,6 +969,16 @@ TEST_CASE("openssl: a client's chain over SSL_set_max_cert_list ends the handsha
     CHECK(pair.seen.alert == SSL_AD_ILLEGAL_PARAMETER);
     CHECK(pair.server_reason() == SSL_R_EXCESSIVE_MESSAGE_SIZE);
   }
+}
+
+TEST_CASE("openssl: with SSL_CTX_set_cert_verify_callback the verify callback is not called") {
+  Server server{Mechanism::stateless13};
+  SSL_CTX_set_cert_verify_callback(server.ctx(), [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
+  server.on_certificate = ask;
+  const Pair pair{server, client1()};
+  REQUIRE(pair.done());
+  CHECK(SSL_get0_peer_certificate(pair.server()) != nullptr);
+  CHECK(server.count("verify") == 0);
 }
 
 TEST_CASE("openssl: SSL_set_verify_depth in the certificate callback holds in this handshake") {
@@ -946,6 +1005,32 @@ TEST_CASE("openssl: a verify store set in the certificate callback holds in this
   CHECK(Pair{server, client1()}.done());
 }
 
+TEST_CASE("openssl: a chain ends in a self-signed anchor: a store with its intermediate alone verifies nothing") {
+  Server server{Mechanism::stateless13};
+  const X509StorePtr store = store_of(Pki::get().intermediate1);
+  server.on_certificate = [&](SSL* ssl) { return SSL_set1_verify_cert_store(ssl, store.get()) == 1 ? ask(ssl) : 0; };
+  const Pair pair{server, client1()};
+  CHECK(pair.seen.alert == SSL_AD_UNKNOWN_CA);
+}
+
+TEST_CASE("openssl: a verify store's revocation lists and flags hold, for each certificate below the anchor") {
+  const Pki& pki = Pki::get();
+  for (const Certificate* revoked : {static_cast<const Certificate*>(nullptr), &pki.client1, &pki.intermediate1}) {
+    Server server{Mechanism::stateless13};
+    const X509StorePtr store = store_of(pki.ca1);
+    const auto list_of = [&](const Certificate& issuer, const Certificate& subject) {
+      return issue_crl(issuer, revoked == &subject ? std::vector{revoked} : std::vector<const Certificate*>{});
+    };
+    X509_STORE_add_crl(store.get(), list_of(pki.intermediate1, pki.client1).get());
+    X509_STORE_add_crl(store.get(), list_of(pki.ca1, pki.intermediate1).get());
+    X509_STORE_set_flags(store.get(), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    server.on_certificate = [&](SSL* ssl) { return SSL_set1_verify_cert_store(ssl, store.get()) == 1 ? ask(ssl) : 0; };
+    const Pair pair{server, client1()};
+    CHECK(pair.done() == (revoked == nullptr));
+    if (revoked != nullptr) CHECK(pair.seen.alert == SSL_AD_CERTIFICATE_REVOKED);
+  }
+}
+
 TEST_CASE("openssl: a verify param that overwrites and resets clears what the host's flags allow") {
   using Param = OpensslPtr<X509_VERIFY_PARAM, X509_VERIFY_PARAM_free>;
   const Certificate expired = issue({.common_name = "expired", .ends_in = -60}, &Pki::get().ca1);
@@ -965,8 +1050,7 @@ TEST_CASE("openssl: a verify param that overwrites and resets clears what the ho
   }
 }
 
-TEST_CASE(
-    "openssl: the CertificateRequest names the SSL's client CAs, else SSL_CTX_set0_CA_list's, not an empty list") {
+TEST_CASE("openssl: an SSL's client CA list is what the client sees; if it is empty, SSL_CTX_set0_CA_list's is") {
   const Pki& pki = Pki::get();
   for (const Mechanism mechanism : {Mechanism::id12, Mechanism::stateless13}) {
     CAPTURE(name_of(mechanism));
@@ -1047,8 +1131,7 @@ TEST_CASE("openssl: renegotiation is refused under SSL_OP_NO_RENEGOTIATION, and 
   CHECK(pair.seen.alert == SSL_AD_NO_RENEGOTIATION);
 }
 
-TEST_CASE(
-    "openssl: SSL_clear keeps the verify mode, callback, options, ticket count and certificate, not the Finished") {
+TEST_CASE("openssl: SSL_clear keeps the settings and the last client's certificate, and forgets its Finished") {
   Server server{Mechanism::stateless13};
   server.on_certificate = [](SSL* ssl) {
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
@@ -1096,8 +1179,7 @@ TEST_CASE("openssl: SSL_set_SSL_CTX in the servername callback takes the certifi
   CHECK(other.count("certificate") == 1);
 }
 
-TEST_CASE(
-    "openssl: SSL_set_SSL_CTX in the servername callback leaves verify mode, options, tickets and info callback") {
+TEST_CASE("openssl: SSL_set_SSL_CTX in the servername callback leaves verify mode, options and tickets") {
   Server server{Mechanism::stateless13};
   Server other{Mechanism::stateless13};
   SSL_CTX_set_verify(other.ctx(), strict, nullptr);
@@ -1298,8 +1380,7 @@ int index_with_functions() {
 
 }  // namespace
 
-TEST_CASE(
-    "openssl: an ex_data slot is made in SSL_new and freed in SSL_free, also if the SSL is older than the index") {
+TEST_CASE("openssl: an ex_data slot is made in SSL_new, unless the SSL is older, and freed in SSL_free, always") {
   Server server{Mechanism::stateless13};
   SslPtr older{SSL_new(server.ctx())};
   const int index = index_with_functions();
@@ -1316,6 +1397,22 @@ TEST_CASE(
   newer.reset();
   CHECK(slot.freed == 2);
   CHECK(slot.last_freed == nullptr);
+}
+
+TEST_CASE("openssl: an SSL_CTX's ex_data is freed with it, by a function that has the argument of the index") {
+  static int argument;
+  static void* freed;
+  freed = nullptr;
+  const int index = SSL_CTX_get_ex_new_index(
+      0, &argument, nullptr, nullptr,
+      [](void*, void* data, CRYPTO_EX_DATA*, int, long, void* given) { freed = given == &argument ? data : nullptr; });
+  int data = 0;
+  {
+    const Server server{Mechanism::stateless13};
+    CHECK(SSL_CTX_set_ex_data(server.ctx(), index, &data) == 1);
+    CHECK(freed == nullptr);
+  }
+  CHECK(freed == &data);
 }
 
 TEST_CASE("openssl: SSL_dup copies what an ex_data slot's dup function says, and the pointer itself without one") {
