@@ -580,6 +580,8 @@ TEST_CASE("openssl: the id callback is called for each TLS 1.3 ticket, on a sess
     CAPTURE(name_of(mechanism));
     Server server{mechanism};
     std::vector<SslSessionPtr> sessions;
+    std::vector<SSL_SESSION*> at_finished;
+    server.on_finished = [&](SSL* ssl) { at_finished.push_back(SSL_get_session(ssl)); };
     server.on_session_id = [&](SSL* ssl) {
       CHECK(finished_size(ssl) != 0);
       sessions.emplace_back(SSL_get1_session(ssl));
@@ -592,7 +594,9 @@ TEST_CASE("openssl: the id callback is called for each TLS 1.3 ticket, on a sess
     const auto next = offer(server, first);
     REQUIRE(next->resumed());
     CHECK(next->seen.tickets == 1);  // on a resumption it is one, however many were asked for
-    CHECK(sessions.size() == 4);
+    REQUIRE(sessions.size() == 4);
+    CHECK(sessions[0].get() == at_finished.at(0));  // a full handshake's first ticket has the connection's,
+    CHECK(sessions[3].get() != at_finished.at(1));  // a resumption's a copy, for the cache shares what was resumed
     std::sort(sessions.begin(), sessions.end());
     CHECK(std::adjacent_find(sessions.begin(), sessions.end()) == sessions.end());
   }
@@ -980,6 +984,24 @@ TEST_CASE("openssl: with SSL_CTX_set_cert_verify_callback the verify callback is
   CHECK(SSL_get0_peer_certificate(pair.server()) != nullptr);
   CHECK(server.count("verify") == 0);
 }
+
+#if defined(SSL_OP_NO_RX_CERTIFICATE_COMPRESSION) && !defined(OPENSSL_NO_ZLIB)
+TEST_CASE("openssl: a chain over SSL_set_max_cert_list that is small when compressed ends with bad_certificate") {
+  const Certificate large = issue({.common_name = "large", .extra_bytes = 4000}, &Pki::get().ca1);  // from 3.2
+  for (const bool refused : {false, true}) {
+    CAPTURE(refused);
+    Server server{Mechanism::stateless13};
+    server.on_certificate = [&](SSL* ssl) {
+      SSL_set_max_cert_list(ssl, 2000);
+      if (refused) SSL_set_options(ssl, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+      return ask(ssl);
+    };
+    const Pair pair{server, client_with(large)};
+    CHECK_FALSE(pair.done());
+    CHECK(pair.seen.alert == (refused ? SSL_AD_ILLEGAL_PARAMETER : SSL_AD_BAD_CERTIFICATE));
+  }
+}
+#endif
 
 TEST_CASE("openssl: SSL_set_verify_depth in the certificate callback holds in this handshake") {
   Server server{Mechanism::stateless13};
