@@ -53,8 +53,10 @@ X509Ptr make_certificate(EVP_PKEY* key, const char* name, const char* constraint
   ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
   X509_gmtime_adj(X509_getm_notBefore(x509), -60);
   X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_UTF8,
-                             reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
+  const OpensslPtr<X509_NAME, X509_NAME_free> subject{X509_NAME_new()};
+  X509_NAME_add_entry_by_txt(subject.get(), "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name), -1, -1,
+                             0);
+  X509_set_subject_name(x509, subject.get());
   X509_set_issuer_name(x509, X509_get_subject_name(issuer != nullptr ? issuer : x509));
   X509_set_pubkey(x509, key);
   X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, constraints);

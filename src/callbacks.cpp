@@ -12,6 +12,7 @@
 #include "connection.hpp"
 #include "error_queue.hpp"
 #include "installation.hpp"
+#include "openssl_version.hpp"
 #include "policy_handshake.hpp"
 #include "session_binding.hpp"
 
@@ -86,6 +87,8 @@ int alert_for(const Error& error) noexcept {
       return SSL_AD_UNRECOGNIZED_NAME;
     case Errc::too_late:
       return SSL_AD_ILLEGAL_PARAMETER;
+    case Errc::unsupported:
+      return SSL_AD_PROTOCOL_VERSION;
     default:
       return SSL_AD_INTERNAL_ERROR;
   }
@@ -109,6 +112,7 @@ bool renamed(const SSL* ssl, const ServerName& name) noexcept {
 
 // What is done before the client_hello handler is called.
 Result<Connection*> begin_client_hello(SSL* ssl, const Installation& installation) noexcept {
+  if (auto supported = check_transport(ssl); !supported) return supported.error();
   const ErrorQueueMark mark;
   const auto name = ServerName::from_client_hello(ssl);
   if (!name) return name.error();
@@ -126,6 +130,7 @@ Result<Connection*> begin_client_hello(SSL* ssl, const Installation& installatio
 
 // What is done before the certificate handler is called. A policy holds on whatever SSL_CTX the connection has got to.
 Result<Connection*> begin_certificate(SSL* ssl, const Installation& installation) noexcept {
+  if (auto supported = check_transport(ssl); !supported) return supported.error();
   const ErrorQueueMark mark;
   Connection* connection = current_connection(ssl);
   if (connection == nullptr || !connection->bound) {
@@ -200,7 +205,7 @@ int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
 }
 
 int on_certificate(SSL* ssl, void* argument) noexcept {
-  if (SSL_is_server(ssl) != 1) return proceed_with_handshake;  // a client that shares the SSL_CTX
+  if (!is_quic(ssl) && SSL_is_server(ssl) != 1) return proceed_with_handshake;  // a client that shares the SSL_CTX
   const auto& installation = *static_cast<const Installation*>(argument);
   const Hooks& hooks = installation.hooks;
   const auto connection = begin_certificate(ssl, installation);

@@ -2,6 +2,7 @@
 
 #include "callbacks.hpp"
 #include "error_queue.hpp"
+#include "openssl_version.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {
@@ -82,6 +83,11 @@ void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept {
     host.verify_mode = SSL_get_verify_mode(ssl);
   }
   SSL_set_verify(ssl, mode, on_verify);
+  // The limits are on the message as it is sent, and a compressed one can be a thousand times as large.
+  if ((SSL_get_options(ssl) & no_compressed_certificate) != no_compressed_certificate) {
+    SSL_set_options(ssl, no_compressed_certificate);
+    host.compression_switched_off = true;
+  }
 }
 
 void ask(SSL* ssl, Connection& connection, X509NameStackPtr names, const Limits& limits) noexcept {

@@ -15,8 +15,8 @@ namespace client_tls {
 // The subjects of the certificates, each once; null if there is none. Bounded by what fits into a CertificateRequest.
 [[nodiscard]] Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noexcept;
 
-// Has OpenSSL verify the client's certificate by our rules (on_verify) in this handshake; mode is SSL_set_verify's. The
-// host's own mode and callback are kept for afterwards.
+// Has OpenSSL verify the client's certificate by our rules (on_verify) in this handshake, and take none that is
+// compressed; mode is SSL_set_verify's. The host's own mode, callback and option are kept for afterwards.
 void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept;
 
 // Asks with these names, or, if they are null, with the host's. Not yet verify_by_our_rules.

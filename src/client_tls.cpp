@@ -10,8 +10,6 @@
 namespace client_tls {
 namespace {
 
-constexpr int quic_version = 1;  // OSSL_QUIC1_VERSION, which OpenSSL has since 3.2
-
 Result<void> check_phase(Operation operation, const PhaseContext& context) noexcept {
   if (allowed(operation, context.phase())) return {};
   return wrong_phase(operation, context.phase());
@@ -19,9 +17,7 @@ Result<void> check_phase(Operation operation, const PhaseContext& context) noexc
 
 Result<void> check_server(const SSL* ssl) noexcept {
   if (ssl == nullptr) return failure(Errc::no_tls, "the connection is not TLS");
-  if (SSL_is_dtls(ssl) == 1 || SSL_version(ssl) == quic_version) {
-    return failure(Errc::unsupported, "DTLS and QUIC are not supported");
-  }
+  if (auto supported = check_transport(ssl); !supported) return supported;
   if (SSL_is_server(ssl) != 1) return failure(Errc::unsupported, "the SSL is the client's side of its connection");
   return {};
 }

@@ -7,6 +7,8 @@
 #include <new>
 
 #include "callbacks.hpp"
+#include "error_queue.hpp"
+#include "openssl_version.hpp"
 
 namespace client_tls {
 namespace {
@@ -70,6 +72,11 @@ int ssl_index() noexcept {
 
 }  // namespace
 
+Result<void> check_transport(const SSL* ssl) noexcept {
+  if (is_quic(ssl) || SSL_is_dtls(ssl) == 1) return failure(Errc::unsupported, "DTLS and QUIC are not supported");
+  return {};
+}
+
 Connection* find_connection(const SSL* ssl) noexcept {
   const int index = ssl_slot.get_if_registered();
   return index < 0 ? nullptr : static_cast<Connection*>(SSL_get_ex_data(ssl, index));
@@ -132,9 +139,11 @@ void restore_host_settings(SSL* ssl, Connection& connection) noexcept {
     SSL_set_verify(ssl, *host.verify_mode, host.verify_callback);
   }
   if (host.max_cert_list) SSL_set_max_cert_list(ssl, *host.max_cert_list);
+  if (host.compression_switched_off) SSL_clear_options(ssl, no_compressed_certificate);
   if (host.info && SSL_get_info_callback(ssl) == on_info) SSL_set_info_callback(ssl, *host.info);
   host.verify_mode.reset();
   host.max_cert_list.reset();
+  host.compression_switched_off = false;
   host.info.reset();
 }
 

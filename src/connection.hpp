@@ -30,6 +30,7 @@ struct HostSettings {
   SSL_verify_cb verify_callback = nullptr;  // called on from ours even later: SSL_set_verify cannot take ours away
   bool client_ca_list_replaced = false;
   bool verify_store_replaced = false;
+  bool compression_switched_off = false;
 };
 
 // One allocation for each connection, a large part of it the name: the benchmarks hold it to 512 bytes.
@@ -65,6 +66,9 @@ struct Connection {
   std::shared_ptr<const ClientAuthPolicy> policy;  // likewise, with policies
   HostSettings host;
 };
+
+// unsupported for DTLS and QUIC. It changes nothing, and is the first that a callback asks.
+[[nodiscard]] Result<void> check_transport(const SSL* ssl) noexcept;
 
 // The record on this SSL, whichever handshake it is about; null where there is none.
 [[nodiscard]] Connection* find_connection(const SSL* ssl) noexcept;

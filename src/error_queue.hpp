@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 
 #include "client_tls/result.hpp"
+#include "openssl_version.hpp"
 
 namespace client_tls {
 
@@ -24,7 +25,7 @@ class ErrorQueueMark {
 // For an OpenSSL call that has just failed. Call it while the mark is alive.
 [[nodiscard]] inline Error openssl_failure(std::string_view message) noexcept {
   const int reason = ERR_GET_REASON(ERR_peek_last_error());
-  const Errc code = reason == ERR_R_MALLOC_FAILURE ? Errc::out_of_memory : Errc::openssl;
+  const Errc code = ran_out_of_memory() ? Errc::out_of_memory : Errc::openssl;
   return {.code = code, .message = message, .openssl_reason = reason};
 }
 

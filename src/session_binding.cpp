@@ -10,6 +10,7 @@
 #include "callbacks.hpp"
 #include "certificate_list.hpp"
 #include "error_queue.hpp"
+#include "openssl_version.hpp"
 
 namespace client_tls {
 namespace {
@@ -137,11 +138,13 @@ void make_dead(SSL_SESSION* session) noexcept {
                               static_cast<unsigned>(nobodys.size()));
 }
 
-// Has a session that is dated `begin` end at `end`, if it would not end earlier; false if it has ended already. (A
-// timeout of 0 would end the handshake.) The two are compared before anything is subtracted: `end` can be any number.
-bool clamp_timeout(SSL_SESSION* session, std::int64_t begin, std::int64_t end) noexcept {
-  if (end <= begin) return false;
-  const std::int64_t lifetime = end - begin;
+// Has a session that is dated within the second `date` end at `end`, if it would not end earlier; false if it has ended
+// already. (A timeout of 0 would end the handshake.) OpenSSL accepts a session up to and including the last moment of
+// its timeout, and newer versions count from a fraction of a second: a second less is never too long. The two are
+// compared before anything is subtracted: `end` can be any number.
+bool clamp_timeout(SSL_SESSION* session, std::int64_t date, std::int64_t end) noexcept {
+  if (end <= date + 1) return false;
+  const std::int64_t lifetime = end - (date + 1);
   if (lifetime < SSL_SESSION_get_timeout(session)) SSL_SESSION_set_timeout(session, static_cast<long>(lifetime));
   return true;
 }
@@ -150,11 +153,11 @@ bool clamp_timeout(SSL_SESSION* session, std::int64_t begin, std::int64_t end) n
 bool seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
   if (connection.reuse_disabled) return false;
   const X509* leaf = connection.leaf.get();
-  if (leaf == nullptr) return !connection.required;
+  if (leaf == nullptr) return !connection.required && !(connection.asked && presented_raw_public_key(ssl));
   if (connection.required && SSL_get_verify_result(ssl) != X509_V_OK) return false;
   // A verification that bypassed ours proves nothing that we could vouch for.
   if (connection.asked && !connection.verified) return false;
-  const std::int64_t now = SSL_SESSION_get_time(session);
+  const std::int64_t now = session_time(session);
   connection.not_after = std::min(first_not_after(ssl, leaf), now + connection.max_age);
   if (!clamp_timeout(session, now, connection.not_after)) return false;
   const auto envelope =
@@ -246,8 +249,8 @@ void prepare_ticket(SSL* ssl, const Connection& connection) noexcept {
     return;
   }
   if (leaf == nullptr) return;
-  // OpenSSL dates the ticket after this, perhaps in the next second.
-  if (!clamp_timeout(session, std::time(nullptr) + 1, connection.not_after)) make_dead(session);
+  // OpenSSL dates the ticket right after this.
+  if (!clamp_timeout(session, std::time(nullptr), connection.not_after)) make_dead(session);
 }
 
 Result<ByteView> carried_certificates(SSL* ssl, const Connection* connection) noexcept {

@@ -344,7 +344,7 @@ TEST_CASE("hooks: a ClientHello that names version 0 is a ClientHello, which Ope
   hooks.error = [](const HookError& error) { FAIL_CHECK(error.message); };
   REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
   Pair pair{server.ssl_ctx(), {}, false};
-  pair.rewrite_client_hello("\x03\x03", {"\0\0", 2});  // the first two: the legacy_version
+  pair.rewrite_client_hello("\x03\x03", {"\0\0", 2}, Pair::client_hello_at);  // the legacy_version
   CHECK_FALSE(pair.run());
   CHECK(calls == 1);
 }

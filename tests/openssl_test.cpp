@@ -1458,7 +1458,8 @@ TEST_CASE("openssl: SSL_dup copies what an ex_data slot's dup function says, and
   CHECK(SSL_get_verify_callback(copy.get()) == verify);
 }
 
-TEST_CASE("openssl: an entry on the error queue turns a read that would wait into a fatal error") {
+// OpenSSL 4.0 no longer looks at the queue for that.
+TEST_CASE("openssl: an entry on the error queue turns a read that would wait into a fatal error, before 4.0") {
   Server server{Mechanism::stateless13};
   const Pair pair{server};
   char byte = 0;
@@ -1466,7 +1467,7 @@ TEST_CASE("openssl: an entry on the error queue turns a read that would wait int
   const int result = SSL_read(pair.server(), &byte, 1);
   CHECK(SSL_get_error(pair.server(), result) == SSL_ERROR_WANT_READ);
   ERR_raise(ERR_LIB_USER, 1);
-  CHECK(SSL_get_error(pair.server(), result) == SSL_ERROR_SSL);
+  CHECK(SSL_get_error(pair.server(), result) == (OPENSSL_VERSION_MAJOR < 4 ? SSL_ERROR_SSL : SSL_ERROR_WANT_READ));
   ERR_clear_error();
 }
 

@@ -324,17 +324,17 @@ TEST_CASE("out of memory: install") {
       const std::size_t before = blocks_in_use();
       {
         const SslCtxPtr server_ctx = make_server_ctx(scenario, false);
-        bool installed = false;
+        client_tls::Result<void> result;
         {
           const Failing failing(number, mode);
           Hooks hooks = make_hooks();
           const Failing::Here here;
-          const auto result = client_tls::install(server_ctx.get(), std::move(hooks));
-          installed = result.has_value();
+          result = client_tls::install(server_ctx.get(), std::move(hooks));
           failed = Failing::has_failed();
-          if (!result) CHECK(result.error().code == client_tls::Errc::out_of_memory);
         }
+        const bool installed = result.has_value();
         CHECK(installed != failed);
+        if (!result) CHECK(result.error().code == client_tls::Errc::out_of_memory);
         const Connection connection = connect(server_ctx.get(), client_ctx.get(), nullptr);
         CHECK(connection.verify == (installed ? "SUCCESS" : "NONE"));  // nothing or everything
       }

@@ -1,6 +1,6 @@
-// A clock for a program under test, preloaded (LD_PRELOAD): time() is the machine's, moved on by the seconds that
-// stand in the file that CLIENT_TLS_CLOCK names. OpenSSL 3.0 asks time() for everything that has to do with sessions
-// and certificates; timers go by other clocks, and run on.
+// A clock for a program under test, preloaded (LD_PRELOAD): time() and gettimeofday() are the machine's, moved on by
+// the seconds that stand in the file that CLIENT_TLS_CLOCK names. OpenSSL asks these two for everything that has to do
+// with sessions and certificates, 3.0 the first one alone; timers go by other clocks, and run on.
 #include <fcntl.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -24,10 +24,16 @@ std::time_t offset() noexcept {
 
 }  // namespace
 
+extern "C" int gettimeofday(timeval* out, void* /*zone*/) noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  *out = {.tv_sec = now.tv_sec + offset(), .tv_usec = now.tv_nsec / 1000};
+  return 0;
+}
+
 extern "C" std::time_t time(std::time_t* out) noexcept {
   timeval now{};
   gettimeofday(&now, nullptr);
-  const std::time_t result = now.tv_sec + offset();
-  if (out != nullptr) *out = result;
-  return result;
+  if (out != nullptr) *out = now.tv_sec;
+  return now.tv_sec;
 }

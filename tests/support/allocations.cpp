@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -105,6 +106,9 @@ void forget_peak() {
 }
 
 Failing::Failing(std::size_t which, Mode mode) {
+  // Makes the thread's error state, while there is memory: from OpenSSL 3.6.5 on, ERR_new and CRYPTO_malloc call each
+  // other until the stack ends, on a thread that runs out of memory before it has one.
+  ERR_clear_error();
   number = 0;
   fails_at = which;
   fails_from_there_on = mode == Mode::from_there_on;

@@ -5,29 +5,42 @@
 #include <atomic>
 
 namespace {
-constinit std::atomic<std::time_t> offset{0};
+
+using std::chrono::milliseconds;
+
+constinit std::atomic<milliseconds> offset{milliseconds{0}};
+
+milliseconds now() noexcept {
+  static const milliseconds start = [] {
+    timespec real{};
+    clock_gettime(CLOCK_REALTIME, &real);
+    return std::chrono::seconds{real.tv_sec};
+  }();
+  return start + offset.load(std::memory_order_relaxed);
 }
 
-// OpenSSL 3.0 asks time() for everything that has to do with sessions and certificates; a definition in the executable
-// comes before the C library's. It stands still, so that no test depends on the second in which it runs.
+}  // namespace
+
+// What OpenSSL asks for everything that has to do with sessions and certificates: before 3.3 time(), since then
+// gettimeofday() for sessions. A definition in the executable comes before the C library's.
 extern "C" std::time_t time(std::time_t* out) noexcept {
-  static const std::time_t start = [] {
-    timeval now{};
-    gettimeofday(&now, nullptr);
-    return now.tv_sec;
-  }();
-  const std::time_t result = start + offset.load(std::memory_order_relaxed);
+  const std::time_t result = now().count() / 1000;
   if (out != nullptr) *out = result;
   return result;
 }
 
-namespace test {
-
-void advance_time(std::time_t seconds) {
-  offset += seconds;
+extern "C" int gettimeofday(timeval* out, void* /*zone*/) noexcept {
+  *out = {.tv_sec = now().count() / 1000, .tv_usec = now().count() % 1000 * 1000};
+  return 0;
 }
 
-ClockRestorer::ClockRestorer() : offset_(offset) {}
+namespace test {
+
+void advance_time(milliseconds time) {
+  offset = offset.load() + time;
+}
+
+ClockRestorer::ClockRestorer() : offset_(offset.load()) {}
 ClockRestorer::~ClockRestorer() {
   offset = offset_;
 }

@@ -242,12 +242,12 @@ void Pair::clear(const ClientOptions& options) {
   run();
 }
 
-void Pair::rewrite_client_hello(std::string_view from, std::string_view to) {
+void Pair::rewrite_client_hello(std::string_view from, std::string_view to, std::size_t not_before) {
   step_of(client_.get());
   BIO* wire = SSL_get_rbio(server_.get());
   std::string hello(static_cast<std::size_t>(BIO_ctrl_pending(wire)), '\0');
   require(BIO_read(wire, hello.data(), static_cast<int>(hello.size())) == static_cast<int>(hello.size()), "hello");
-  const auto found = hello.find(from);
+  const auto found = hello.find(from, not_before);
   require(found != std::string::npos && from.size() == to.size(), "the bytes to replace");
   hello.replace(found, to.size(), to);
   require(BIO_write(SSL_get_wbio(client_.get()), hello.data(), static_cast<int>(hello.size())) > 0, "hello");

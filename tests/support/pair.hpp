@@ -104,9 +104,11 @@ class Pair {
   bool echo();
 
   // Has the client write its ClientHello, and replaces bytes in it, before the server reads it: the first that are
-  // `from`, which should be so many that no random has them. The handshake cannot complete after that: the two sides no
-  // longer hash the same bytes.
-  void rewrite_client_hello(std::string_view from, std::string_view to);
+  // `from`, which should be so many that no random has them; with the record's and the message's header, the message's
+  // body begins at client_hello_at. The handshake cannot complete after that: the two sides no longer hash the same
+  // bytes.
+  static constexpr std::size_t client_hello_at = 5 + 4;
+  void rewrite_client_hello(std::string_view from, std::string_view to, std::size_t not_before = 0);
 
   // Uses both SSLs again: SSL_clear on the server, a new client.
   void clear(const ClientOptions& options);

@@ -52,6 +52,14 @@ std::string text_of(BIO* bio) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+void set_common_name(X509* certificate, const std::string& text) {
+  if (text.empty()) return;
+  const client_tls::OpensslPtr<X509_NAME, X509_NAME_free> name{X509_NAME_new()};
+  X509_NAME_add_entry_by_txt(name.get(), "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
+                             static_cast<int>(text.size()), -1, 0);
+  require(X509_set_subject_name(certificate, name.get()) == 1, "name");
+}
+
 }  // namespace
 
 Certificate issue(const CertificateOptions& options, const Certificate* issuer) {
@@ -66,11 +74,7 @@ Certificate issue(const CertificateOptions& options, const Certificate* issuer) 
   const std::time_t now = std::time(nullptr);
   ASN1_TIME_set(X509_getm_notBefore(certificate), now + options.starts_in);
   ASN1_TIME_set(X509_getm_notAfter(certificate), now + options.ends_in);
-  if (!options.common_name.empty()) {
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-                               reinterpret_cast<const unsigned char*>(options.common_name.data()),
-                               static_cast<int>(options.common_name.size()), -1, 0);
-  }
+  set_common_name(certificate, options.common_name);
   X509* parent = issuer != nullptr ? issuer->get() : certificate;
   X509_set_issuer_name(certificate, X509_get_subject_name(parent));
   X509_set_pubkey(certificate, result.key.get());
