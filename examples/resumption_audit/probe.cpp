@@ -12,6 +12,7 @@
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <exception>
+#include <span>
 
 #include "client.hpp"
 
@@ -51,6 +52,23 @@ std::vector<std::string> peer_ca_names(const SSL* ssl) {
   for (int i = 0; i < count; ++i) names.push_back(to_text(sk_X509_NAME_value(list, i)));
   std::ranges::sort(names);
   return names;
+}
+
+constexpr unsigned char compressed_certificate = 25;  // RFC 8879; OpenSSL 3.2 and newer use it where the server can
+
+bool is_certificate(unsigned char message_type) {
+  return message_type == SSL3_MT_CERTIFICATE || message_type == compressed_certificate;
+}
+
+// Whether a Certificate message has one in it.
+bool holds_certificate(std::span<const unsigned char> message) {
+  constexpr std::size_t header = 4;
+  constexpr std::size_t empty_body = 4;  // context and list of TLS 1.3; one less in 1.2
+  if (message[0] != compressed_certificate) return message.size() > header + empty_body;
+  constexpr std::size_t uncompressed_size_at = header + 2;  // behind the algorithm, in three bytes
+  if (message.size() < uncompressed_size_at + 3) return false;
+  const unsigned char* size = &message[uncompressed_size_at];
+  return size[0] != 0 || size[1] != 0 || size[2] > empty_body;
 }
 
 class Probe {
@@ -152,9 +170,8 @@ class Probe {
     if (type == SSL3_RT_ALERT && size == 2 && sent == 0) {
       if (bytes[0] == SSL3_AL_FATAL) seen.alert = bytes[1];  // the others are warnings, or a goodbye
     } else if (type == SSL3_RT_HANDSHAKE && size > 0) {
-      constexpr std::size_t empty_certificate = 4 + 4;  // header, context and list of TLS 1.3; one less in 1.2
       if (sent == 0 && bytes[0] == SSL3_MT_CERTIFICATE_REQUEST) seen.asked = true;
-      if (sent == 1 && bytes[0] == SSL3_MT_CERTIFICATE) seen.certificate_sent = size > empty_certificate;
+      if (sent == 1 && is_certificate(bytes[0])) seen.certificate_sent = holds_certificate({bytes, size});
     }
   }
 
