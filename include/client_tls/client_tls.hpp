@@ -61,8 +61,9 @@ class CLIENT_TLS_API ClientTls {
   // who may resume: usually the server name and what is asked of clients there. It also forgets what an earlier
   // connection left on this SSL (SSL_clear).
   //
-  // On a bound connection a session carries the client's chain and ends when the first certificate of the chain does;
-  // post-handshake authentication ends its resumability.
+  // On a bound connection a session carries the client's chain and ends when the first certificate of the chain does,
+  // or up to two seconds earlier; post-handshake authentication ends its resumability. A client that presented a raw
+  // public key where a certificate was asked for has no session that resumes.
   //
   // Does not authenticate anyone, and does not help where another connection of the same SSL_CTX is left unbound:
   // see docs/design.md, "Who must bind".
@@ -81,15 +82,17 @@ class CLIENT_TLS_API ClientTls {
   // Hints are CA certificates whose subject names are sent to the client, each once, in place of the host's client CA
   // list; none leaves that list as it is. Hints are not trust. They are copied.
   //
-  // Does not change who is trusted, and holds for this handshake alone: afterwards the host's own verify mode and
-  // callback hold again. SSL_CTX_set_cert_verify_callback bypasses the verification this relies on: such a connection
-  // is logged as FAILED and is not resumable.
+  // The client may not compress it (RFC 8879): the limits are on what arrives.
+  //
+  // Does not change who is trusted, and holds for this handshake alone: afterwards the host's own verify mode, callback
+  // and options hold again. SSL_CTX_set_cert_verify_callback bypasses the verification this relies on: such a
+  // connection is logged as FAILED and is not resumable.
   //
   // Phases: certificate, from SSL_CTX_set_cert_cb's callback. Repeating it replaces the former request.
   // Errors: invalid_argument (a null or nameless hint, names of more than 64,000 bytes together, a limit out of its
   // range); too_early; too_late, on a resumed session; handshake_over; openssl.
   // OpenSSL: SSL_set_verify, SSL_set_client_CA_list (RFC 8446, sections 4.2.4 and 4.3.2; RFC 5246, section 7.4.4),
-  // SSL_set_max_cert_list, SSL_SESSION_set1_id_context.
+  // SSL_set_max_cert_list, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION, SSL_SESSION_set1_id_context.
   [[nodiscard]] Result<void> request_client_certificate(std::span<X509* const> hints = {},
                                                         const Limits& limits = {}) const noexcept;
 
