@@ -1,5 +1,7 @@
 #include "server.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <iostream>
 #include <stdexcept>
 #include <thread>

@@ -1,14 +1,20 @@
 // The listeners, the threads, and the stop.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <vector>
 
 #include "access_log.hpp"
+#include "asio.hpp"
 #include "connection.hpp"
-#include "http.hpp"
 #include "live_config.hpp"
 
 namespace reverse_proxy {
