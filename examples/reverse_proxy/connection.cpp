@@ -1,7 +1,6 @@
 #include "connection.hpp"
 
 #include "exchange.hpp"
-#include "tls.hpp"
 
 namespace reverse_proxy {
 namespace {
@@ -16,7 +15,7 @@ std::string address_of(const tcp::socket& socket) {
 
 // The library's own words, or OpenSSL's and what was wrong with the certificate.
 std::string why(Client& client, const ErrorCode& error) {
-  if (!client.handshake_error.empty()) return client.handshake_error;
+  if (!client.handshake.error.empty()) return client.handshake.error;
   const long verified = SSL_get_verify_result(client.ssl());
   const bool bad = verified != X509_V_OK;
   return bad ? error.message() + ": " + X509_verify_cert_error_string(verified) : error.message();
@@ -55,12 +54,12 @@ void Connection::stop() {
 }
 
 Task<bool> Connection::handshake() {
-  attach(client_);
+  attach(client_.ssl(), client_.handshake);
   client_.stream.within(client_.time_limits.handshake);
   const ErrorCode error = co_await client_.stream.handshake();
   if (error) {
     const std::string text = "handshake: " + why(client_, error);
-    log_.write(HandshakeEntry{client_.address, client_.server_name.view(), text});
+    log_.write(HandshakeEntry{client_.address, client_.handshake.server_name.view(), text});
   }
   co_return !error;
 }

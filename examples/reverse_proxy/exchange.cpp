@@ -76,7 +76,7 @@ Exchange::Verdict Exchange::rewrite() {
 // comes when the name has another policy by now.
 Exchange::Verdict Exchange::access() {
   context_.enter(Phase::access);
-  if (target_.host != client_.server_name) {
+  if (target_.host != client_.handshake.server_name) {
     return Refusal{http::status::misdirected_request, "this connection is for another host"};
   }
   if (!find_site()) {
@@ -99,7 +99,7 @@ Exchange::Verdict Exchange::access() {
 bool Exchange::find_site() {
   config_ = client_.config.get();
   client_.time_limits = config_->time_limits;
-  site_ = config_->listeners[client_.listener].find_site(client_.server_name);
+  site_ = config_->listeners[client_.listener].find_site(client_.handshake.server_name);
   const auto* policy = client_tls::get0_policy(client_.ssl());
   return site_ != nullptr && policy != nullptr && site_->policy->digest() == policy->digest();
 }
@@ -133,7 +133,7 @@ RequestHead Exchange::upstream_request() {
   request.target(target_.path);
   copy_end_to_end(client_request, request);
   remove_forgeable(request);
-  request.set(http::field::host, client_.server_name.view());
+  request.set(http::field::host, client_.handshake.server_name.view());
   request.set(http::field::via, "1.1 reverse_proxy");
   request.set("X-Forwarded-For", client_.address);
   request.set("X-Forwarded-Proto", "https");
@@ -267,7 +267,7 @@ void Exchange::log() {
   const auto tls = tls_.log_entry();
   RequestEntry entry;
   entry.client = client_.address;
-  entry.server_name = client_.server_name.view();
+  entry.server_name = client_.handshake.server_name.view();
   entry.method = request.method_string();
   entry.target = request.target();
   entry.status = status_;

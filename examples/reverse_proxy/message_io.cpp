@@ -50,13 +50,11 @@ Task<ErrorCode> read_head(Stream& stream, beast::flat_buffer& buffer, http::basi
 }
 
 std::string text_of(const RequestHead& head) {
-  http::fields::writer writer(head, head.version(), head.method());
-  return beast::buffers_to_string(writer.get());
+  return beast::buffers_to_string(http::fields::writer(head, head.version(), head.method()).get());
 }
 
 std::string text_of(const ResponseHead& head) {
-  http::fields::writer writer(head, head.version(), head.result_int());
-  return beast::buffers_to_string(writer.get());
+  return beast::buffers_to_string(http::fields::writer(head, head.version(), head.result_int()).get());
 }
 
 template <bool IsRequest>

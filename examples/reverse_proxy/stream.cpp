@@ -41,7 +41,6 @@ Task<void> Stream::drain() {
 }
 
 TcpStream::TcpStream(asio::any_io_executor executor) : stream_(std::move(executor)) {}
-TcpStream::~TcpStream() = default;
 
 Task<ErrorCode> TcpStream::connect(const tcp::endpoint& endpoint) {
   const auto [error] = co_await stream_.async_connect(endpoint, as_result);
@@ -59,7 +58,6 @@ Task<Transfer> TcpStream::write_some(asio::const_buffer buffer) {
 }
 
 TlsStream::TlsStream(tcp::socket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
-TlsStream::~TlsStream() = default;
 
 Task<ErrorCode> TlsStream::handshake() {
   send_without_delay(tcp());

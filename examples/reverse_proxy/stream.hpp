@@ -52,7 +52,6 @@ class Stream {
 class TcpStream final : public Stream {
  public:
   explicit TcpStream(asio::any_io_executor executor);
-  ~TcpStream() override;
 
   Task<ErrorCode> connect(const tcp::endpoint& endpoint);
   Task<Transfer> read_some(asio::mutable_buffer buffer) override;
@@ -67,7 +66,6 @@ class TcpStream final : public Stream {
 class TlsStream final : public Stream {
  public:
   TlsStream(tcp::socket socket, asio::ssl::context& context);
-  ~TlsStream() override;
 
   Task<ErrorCode> handshake();
   Task<ErrorCode> shutdown();  // sends close_notify and waits for the client's

@@ -9,7 +9,7 @@ Task<ErrorCode> UpstreamConnection::open(const Upstream& upstream, std::chrono::
   close();
   endpoint_ = upstream.endpoint;
   stream_.within(limit_);
-  co_return co_await stream_.connect(endpoint_);
+  co_return co_await stream_.connect({asio::ip::make_address(endpoint_.address), endpoint_.port});
 }
 
 // An upstream that has closed the connection, or says something unasked, has made the socket readable.

@@ -33,7 +33,7 @@ class UpstreamConnection {
 
   TcpStream stream_;
   boost::beast::flat_buffer buffer_;
-  tcp::endpoint endpoint_;
+  Endpoint endpoint_;
   std::chrono::seconds limit_{0};
   bool reused_ = false;
 };
