@@ -1,5 +1,8 @@
 #include "connection.hpp"
 
+#include <boost/asio/post.hpp>
+#include <string>
+
 #include "exchange.hpp"
 
 namespace reverse_proxy {

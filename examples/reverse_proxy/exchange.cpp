@@ -1,6 +1,10 @@
 #include "exchange.hpp"
 
+#include <boost/beast/core/error.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/error.hpp>
 #include <client_tls/policy.hpp>
+#include <string_view>
 
 #include "message_io.hpp"
 

@@ -1,7 +1,12 @@
 #include "message_io.hpp"
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
+#include <boost/beast/http/error.hpp>
+#include <span>
+#include <string_view>
 #include <vector>
 
 namespace reverse_proxy {
@@ -10,6 +15,8 @@ namespace {
 // How much is read at a time, and how much of a body is held, in bytes.
 constexpr std::size_t read_size = 16UL * 1024;
 constexpr std::size_t piece_size = 64UL * 1024;
+
+constexpr std::string_view last_chunk = "0\r\n\r\n";
 
 // Parses what is in the buffer, and reads more for as long as the parser can do nothing without.
 template <bool IsRequest>
@@ -30,14 +37,28 @@ Task<ErrorCode> read_some(Stream& stream, beast::flat_buffer& buffer, http::basi
   }
 }
 
-// In one buffer, since TLS makes a record of each write.
-Task<ErrorCode> write_chunk(Stream& stream, asio::const_buffer piece) {
+// As much of the body as there is at once, which may be nothing: the head of a chunk, perhaps.
+template <bool IsRequest>
+Task<Transfer> read_piece(const BodySource<IsRequest>& source, std::span<char> piece) {
+  auto& body = source.parser.get().body();
+  body.data = piece.data();
+  body.size = piece.size();
+  const ErrorCode error = co_await read_some(source.stream.within(source.limit), source.buffer, source.parser);
+  const bool is_full = error == http::error::need_buffer;
+  co_return Transfer{is_full ? ErrorCode{} : error, piece.size() - body.size};
+}
+
+Task<ErrorCode> write_piece(const BodySink& sink, asio::const_buffer piece) {
+  Stream& stream = sink.stream.within(sink.limit);
+  if (!sink.chunked) co_return co_await stream.write(piece);
+  // In one buffer, since TLS makes a record of each write.
   const std::string chunk = beast::buffers_to_string(http::make_chunk(piece));
   co_return co_await stream.write(asio::buffer(chunk));
 }
 
-Task<ErrorCode> write_last_chunk(Stream& stream) {
-  co_return co_await stream.write(asio::buffer("0\r\n\r\n", 5));
+Task<ErrorCode> write_end(const BodySink& sink) {
+  if (!sink.chunked) co_return ErrorCode{};
+  co_return co_await sink.stream.within(sink.limit).write(asio::buffer(last_chunk));
 }
 
 }  // namespace
@@ -59,37 +80,19 @@ std::string text_of(const ResponseHead& head) {
 
 template <bool IsRequest>
 Task<Relayed> relay_body(BodySource<IsRequest> source, BodySink sink) {
-  Relayed relayed;
+  std::uint64_t written = 0;
   std::vector<char> piece(piece_size);
-  auto& parsed = source.parser.get().body();
   while (!source.parser.is_done()) {
-    parsed.data = piece.data();
-    parsed.size = piece.size();
-    ErrorCode error = co_await read_some(source.stream.within(source.limit), source.buffer, source.parser);
-    if (error && error != http::error::need_buffer) {
-      relayed.broken = Broken{Side::source, error};
-      co_return relayed;
-    }
-    const std::size_t size = piece.size() - parsed.size;
-    if (size == 0) continue;  // the head of a chunk, perhaps; an empty piece would end a chunked body
-    const asio::const_buffer body(piece.data(), size);
-    Stream& to = sink.stream.within(sink.limit);
-    if (sink.chunked) {
-      error = co_await write_chunk(to, body);
-    } else {
-      error = co_await to.write(body);
-    }
-    if (error) {
-      relayed.broken = Broken{Side::sink, error};
-      co_return relayed;
-    }
-    relayed.size += size;
+    const auto [read_error, size] = co_await read_piece(source, piece);
+    if (read_error) co_return Relayed{written, Broken{Side::source, read_error}};
+    if (size == 0) continue;  // an empty piece would end a chunked body
+    const ErrorCode error = co_await write_piece(sink, asio::buffer(piece.data(), size));
+    if (error) co_return Relayed{written, Broken{Side::sink, error}};
+    written += size;
   }
-  if (sink.chunked) {
-    const ErrorCode error = co_await write_last_chunk(sink.stream.within(sink.limit));
-    if (error) relayed.broken = Broken{Side::sink, error};
-  }
-  co_return relayed;
+  const ErrorCode error = co_await write_end(sink);
+  if (error) co_return Relayed{written, Broken{Side::sink, error}};
+  co_return Relayed{written, std::nullopt};
 }
 
 template Task<ErrorCode> read_head(Stream&, beast::flat_buffer&, http::basic_parser<true>&);
