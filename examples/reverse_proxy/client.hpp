@@ -2,14 +2,15 @@
 #pragma once
 
 #include <atomic>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <chrono>
-#include <client_tls/server_name.hpp>
 #include <cstddef>
 #include <string>
 #include <utility>
 
-#include "http.hpp"
 #include "live_config.hpp"
+#include "stream.hpp"
+#include "tls.hpp"
 
 namespace reverse_proxy {
 
@@ -20,21 +21,15 @@ struct Client {
         listener(its_listener),
         time_limits(configuration.get()->time_limits) {}
 
-  // The stream, with a time limit set for the operation that comes next. When it passes the socket is closed.
-  TlsStream& within(std::chrono::seconds limit) {
-    beast::get_lowest_layer(stream).expires_after(limit);
-    return stream;
-  }
-  SSL* ssl() { return stream.native_handle(); }
+  SSL* ssl() { return stream.ssl(); }
 
+  HandshakeRecord handshake;
   TlsStream stream;
-  beast::flat_buffer buffer;  // what has been read and not yet parsed
+  boost::beast::flat_buffer buffer;  // what has been read and not yet parsed
   const LiveConfig& config;
   const std::size_t listener;  // its index in the configuration
   TimeLimits time_limits;      // of the configuration that the connection, or its last request, found in force
   std::string address;
-  client_tls::ServerName server_name;       // of the handshake; empty until its ClientHello has come
-  std::string handshake_error;              // why the library ended the handshake, if it did
   std::atomic<bool> last_exchange = false;  // the proxy is stopping: no further request on this connection
 };
 

@@ -10,18 +10,17 @@
 namespace reverse_proxy {
 namespace {
 
-using boost::asio::ip::tcp;
 constexpr long max_port = 65535;
 constexpr long max_seconds = 86'400;
 constexpr long max_threads = 1024;
 constexpr std::string_view any_name = "*";
 
-tcp::endpoint read_endpoint(const ConfigNode& node, long min_port) {
+Endpoint read_endpoint(const ConfigNode& node, long min_port) {
   const ConfigNode address = node.member("address");
   boost::system::error_code error;
   const auto parsed = boost::asio::ip::make_address(address.text(), error);
   if (error) address.fail("must be an IP address");
-  return {parsed, static_cast<std::uint16_t>(node.member("port").number(min_port, max_port))};
+  return {parsed.to_string(), static_cast<std::uint16_t>(node.member("port").number(min_port, max_port))};
 }
 
 void read_seconds(const ConfigNode& node, std::string_view name, std::chrono::seconds& limit) {
@@ -40,13 +39,13 @@ TimeLimits read_time_limits(const ConfigNode& node) {
   return limits;
 }
 
-class Reader {
+class ConfigReader {
  public:
-  explicit Reader(const std::filesystem::path& file) : file_(file), folder_(file.parent_path()) {}
+  explicit ConfigReader(const std::filesystem::path& file) : file_(file), folder_(file.parent_path()) {}
 
   Config read() {
     const auto json = read_json(file_);
-    const ConfigNode root(json, file_.string() + ": ");
+    const ConfigNode root(*json, file_.string() + ": ");
     root.expect_only({"threads", "log", "time_limits", "upstreams", "listeners"});
     Config config;
     config.threads = static_cast<unsigned>(root.find("threads") ? root.member("threads").number(0, max_threads) : 0);
@@ -130,7 +129,7 @@ const Site* ListenerConfig::find_site(const client_tls::ServerName& name) const 
 }
 
 Config read_config(const std::filesystem::path& file) {
-  return Reader(file).read();
+  return ConfigReader(file).read();
 }
 
 }  // namespace reverse_proxy

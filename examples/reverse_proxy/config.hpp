@@ -1,9 +1,9 @@
 // What the configuration file says, checked, with everything that it names loaded.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <client_tls/policy.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -12,9 +12,16 @@
 
 namespace reverse_proxy {
 
+struct Endpoint {
+  std::string address;  // an IP address, in the form in which Asio writes it
+  std::uint16_t port = 0;
+
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
 struct Upstream {
   std::string name;
-  boost::asio::ip::tcp::endpoint endpoint;
+  Endpoint endpoint;
 };
 
 // One server name of one listener: what it asks of its clients, and what becomes of their requests.
@@ -28,7 +35,7 @@ struct ListenerConfig {
   // The site of a server name, by the library's own rules; null: the name is refused.
   [[nodiscard]] const Site* find_site(const client_tls::ServerName& name) const;
 
-  boost::asio::ip::tcp::endpoint endpoint;
+  Endpoint endpoint;
   client_tls::SslCtxPtr ssl_ctx;
   bool shares_tickets = false;  // its ticket key is from a file
   client_tls::PolicyTable policies{nullptr, nullptr};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <set>
 
 namespace reverse_proxy {
@@ -57,11 +58,11 @@ std::string without_tag(std::string_view what) {
 
 }  // namespace
 
-json read_json(const std::filesystem::path& file) {
+std::shared_ptr<const json> read_json(const std::filesystem::path& file) {
   const std::string text = read_text(file);
   try {
     DuplicateNames duplicates(file.string());
-    return json::parse(text, std::ref(duplicates));
+    return std::make_shared<const json>(json::parse(text, std::ref(duplicates)));
   } catch (const json::parse_error& error) {
     throw ConfigError(file.string() + ": " + without_tag(error.what()));
   }

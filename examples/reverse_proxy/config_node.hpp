@@ -3,7 +3,8 @@
 
 #include <filesystem>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -20,7 +21,7 @@ class ConfigError : public std::runtime_error {
 };
 
 // A file as JSON. Throws ConfigError: unreadable, not JSON (with line and column), a name that an object has twice.
-nlohmann::json read_json(const std::filesystem::path& file);
+std::shared_ptr<const nlohmann::json> read_json(const std::filesystem::path& file);
 
 class ConfigNode {
  public:

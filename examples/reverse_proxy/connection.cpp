@@ -1,9 +1,9 @@
 #include "connection.hpp"
 
-#include <array>
+#include <boost/asio/post.hpp>
+#include <string>
 
 #include "exchange.hpp"
-#include "tls.hpp"
 
 namespace reverse_proxy {
 namespace {
@@ -18,33 +18,24 @@ std::string address_of(const tcp::socket& socket) {
 
 // The library's own words, or OpenSSL's and what was wrong with the certificate.
 std::string why(Client& client, const ErrorCode& error) {
-  if (!client.handshake_error.empty()) return client.handshake_error;
+  if (!client.handshake.error.empty()) return client.handshake.error;
   const long verified = SSL_get_verify_result(client.ssl());
   const bool bad = verified != X509_V_OK;
   return bad ? error.message() + ": " + X509_verify_cert_error_string(verified) : error.message();
-}
-
-// A handshake that failed is worth a line: it is the only trace of a client that could not get in.
-LogLine failed_handshake(Client& client, const ErrorCode& error) {
-  LogLine line = AccessLog::line();
-  line["client"] = client.address;
-  line["server_name"] = client.server_name.empty() ? LogLine(nullptr) : LogLine(client.server_name.view());
-  line["error"] = "handshake: " + why(client, error);
-  return line;
 }
 
 }  // namespace
 
 Connection::Connection(tcp::socket socket, asio::ssl::context& context, const LiveConfig& config, std::size_t listener,
                        AccessLog& log)
-    : client_(std::move(socket), context, config, listener), upstream_(client_.stream.get_executor()), log_(log) {
-  client_.address = address_of(beast::get_lowest_layer(client_.stream).socket());
+    : client_(std::move(socket), context, config, listener), upstream_(client_.stream.tcp().get_executor()), log_(log) {
+  client_.address = address_of(client_.stream.tcp().socket());
 }
 
 Task<void> Connection::run() {
   const bool done = co_await handshake();
   if (!done) {
-    co_await drain();
+    co_await client_.stream.within(moment).drain();
     co_return;
   }
   After after = After::keep_alive;
@@ -60,18 +51,19 @@ Task<void> Connection::run() {
 
 void Connection::stop() {
   client_.last_exchange = true;
-  asio::post(client_.stream.get_executor(), [self = shared_from_this()] {
-    if (self->waiting_) beast::get_lowest_layer(self->client_.stream).cancel();
+  asio::post(client_.stream.tcp().get_executor(), [self = shared_from_this()] {
+    if (self->waiting_) self->client_.stream.tcp().cancel();
   });
 }
 
 Task<bool> Connection::handshake() {
-  attach(client_);
-  ErrorCode ignored;  // it is faster with it, and works without
-  beast::get_lowest_layer(client_.stream).socket().set_option(tcp::no_delay(true), ignored);
-  auto& stream = client_.within(client_.time_limits.handshake);
-  const auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, as_result);
-  if (error) log_.write(failed_handshake(client_, error));
+  attach(client_.ssl(), client_.handshake);
+  client_.stream.within(client_.time_limits.handshake);
+  const ErrorCode error = co_await client_.stream.handshake();
+  if (error) {
+    const std::string text = "handshake: " + why(client_, error);
+    log_.write(HandshakeEntry{client_.address, client_.handshake.server_name.view(), text});
+  }
   co_return !error;
 }
 
@@ -79,32 +71,20 @@ Task<bool> Connection::handshake() {
 Task<bool> Connection::wait_for_request() {
   if (client_.buffer.size() > 0) co_return true;
   if (client_.last_exchange) co_return false;
-  auto& stream = client_.within(client_.time_limits.idle);
+  Stream& stream = client_.stream.within(client_.time_limits.idle);
   waiting_ = true;
-  const auto [error, size] = co_await stream.async_read_some(client_.buffer.prepare(4096), as_result);
+  const auto [error, size] = co_await stream.read_some(client_.buffer.prepare(4096));
   waiting_ = false;
   client_.buffer.commit(size);
   co_return !error && size > 0;
 }
 
-Task<void> Connection::say_goodbye() {
-  auto& stream = client_.within(moment);
-  co_await stream.async_shutdown(as_result);
-  co_await drain();
-}
-
 // A socket that is closed with bytes unread resets the connection, and the client may lose the response, or the alert,
 // that it has not read yet: so the rest is read, for a moment, and dropped (RFC 9112, section 9.6).
-Task<void> Connection::drain() {
-  auto& tcp_stream = beast::get_lowest_layer(client_.stream);
-  ErrorCode error;
-  tcp_stream.socket().shutdown(tcp::socket::shutdown_send, error);
-  tcp_stream.expires_after(moment);
-  std::array<char, 4096> dropped{};
-  while (!error) {
-    const auto [failed, size] = co_await tcp_stream.async_read_some(asio::buffer(dropped), as_result);
-    error = failed;
-  }
+Task<void> Connection::say_goodbye() {
+  client_.stream.within(moment);
+  co_await client_.stream.shutdown();
+  co_await client_.stream.within(moment).drain();
 }
 
 }  // namespace reverse_proxy

@@ -1,9 +1,12 @@
 #include "exchange.hpp"
 
-#include <client_tls/json.hpp>
+#include <boost/beast/core/error.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/error.hpp>
 #include <client_tls/policy.hpp>
+#include <string_view>
 
-#include "body.hpp"
+#include "message_io.hpp"
 
 namespace reverse_proxy {
 namespace {
@@ -11,6 +14,7 @@ namespace {
 using client_tls::Phase;
 
 constexpr int max_interim_responses = 16;
+constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool is_safe(http::verb method) {
   return method == http::verb::get || method == http::verb::head || method == http::verb::options;
@@ -40,8 +44,8 @@ Task<After> Exchange::run() {
 }
 
 Task<Exchange::Verdict> Exchange::read_head() {
-  auto& stream = client_.within(client_.time_limits.header);
-  const auto [error, size] = co_await http::async_read_header(stream, client_.buffer, request_, as_result);
+  Stream& stream = client_.stream.within(client_.time_limits.header);
+  const ErrorCode error = co_await reverse_proxy::read_head(stream, client_.buffer, request_);
   if (!error) co_return std::nullopt;
   after_ = After::close;
   error_ = "request: " + error.message();
@@ -76,7 +80,7 @@ Exchange::Verdict Exchange::rewrite() {
 // comes when the name has another policy by now.
 Exchange::Verdict Exchange::access() {
   context_.enter(Phase::access);
-  if (target_.host != client_.server_name) {
+  if (target_.host != client_.handshake.server_name) {
     return Refusal{http::status::misdirected_request, "this connection is for another host"};
   }
   if (!find_site()) {
@@ -99,7 +103,7 @@ Exchange::Verdict Exchange::access() {
 bool Exchange::find_site() {
   config_ = client_.config.get();
   client_.time_limits = config_->time_limits;
-  site_ = config_->listeners[client_.listener].find_site(client_.server_name);
+  site_ = config_->listeners[client_.listener].find_site(client_.handshake.server_name);
   const auto* policy = client_tls::get0_policy(client_.ssl());
   return site_ != nullptr && policy != nullptr && site_->policy->digest() == policy->digest();
 }
@@ -107,7 +111,7 @@ bool Exchange::find_site() {
 // Asks the upstream, up to the head of its response.
 Task<Exchange::Verdict> Exchange::balancer() {
   context_.enter(Phase::balancer);
-  auto request = upstream_request();
+  const auto request = upstream_request();
   upstream_asked_ = true;
   Verdict verdict;
   ErrorCode error = co_await upstream_.open(*site_->upstream, client_.time_limits.upstream);
@@ -126,14 +130,14 @@ Task<Exchange::Verdict> Exchange::balancer() {
   co_return Refusal{http::status::bad_gateway, "the upstream cannot be reached"};
 }
 
-http::request<http::buffer_body> Exchange::upstream_request() {
+RequestHead Exchange::upstream_request() {
   const auto& client_request = request_.get();
-  http::request<http::buffer_body> request;
+  RequestHead request;
   request.method_string(client_request.method_string());
   request.target(target_.path);
   copy_end_to_end(client_request, request);
   remove_forgeable(request);
-  request.set(http::field::host, client_.server_name.view());
+  request.set(http::field::host, client_.handshake.server_name.view());
   request.set(http::field::via, "1.1 reverse_proxy");
   request.set("X-Forwarded-For", client_.address);
   request.set("X-Forwarded-Proto", "https");
@@ -143,31 +147,27 @@ http::request<http::buffer_body> Exchange::upstream_request() {
   } else if (request_.content_length()) {
     request.content_length(request_.content_length());
   }
-  request.body().data = nullptr;
-  request.body().more = !request_.is_done();
   return request;
 }
 
-Task<ErrorCode> Exchange::ask_upstream(http::request<http::buffer_body>& request, Verdict& verdict) {
-  http::request_serializer<http::buffer_body> serializer(request);
-  const auto [error, size] = co_await http::async_write_header(upstream_.stream(), serializer, as_result);
+Task<ErrorCode> Exchange::ask_upstream(const RequestHead& request, Verdict& verdict) {
+  const std::string head = text_of(request);
+  const ErrorCode error = co_await upstream_.stream().write(asio::buffer(head));
   if (error) co_return error;
-  if (!request_.is_done()) verdict = co_await send_body(serializer, request);
+  if (!request_.is_done()) verdict = co_await send_body();
   if (verdict) co_return ErrorCode{};
   co_return co_await read_response_head();
 }
 
-Task<Exchange::Verdict> Exchange::send_body(http::request_serializer<http::buffer_body>& serializer,
-                                            http::request<http::buffer_body>& request) {
+Task<Exchange::Verdict> Exchange::send_body() {
+  const auto limit = client_.time_limits.body;
   if (request_.get().count(http::field::expect) > 0) {
-    const http::response<http::empty_body> go_on(http::status::continue_, 11);
-    auto& stream = client_.within(client_.time_limits.body);
-    co_await http::async_write(stream, go_on, as_result);  // if it fails, so does the reading that follows
+    Stream& stream = client_.stream.within(limit);
+    co_await stream.write(asio::buffer(go_on));  // if it fails, so does the reading that follows
   }
-  const auto source = [this]() -> TlsStream& { return client_.within(client_.time_limits.body); };
-  const auto sink = [this]() -> TcpStream& { return upstream_.stream(); };
-  const auto on_piece = [](std::size_t) {};
-  const auto broken = co_await relay_body(source, client_.buffer, request_, sink, serializer, request, on_piece);
+  const BodySource<true> source{client_.stream, client_.buffer, request_, limit};
+  const BodySink sink{upstream_.stream(), request_.chunked(), upstream_.limit()};
+  const auto [size, broken] = co_await relay_body(source, sink);
   if (!broken) co_return std::nullopt;
   after_ = After::close;
   // An upstream that stops listening may have said why.
@@ -183,8 +183,7 @@ Task<ErrorCode> Exchange::read_response_head() {
     parser.header_limit(max_head_size);
     parser.body_limit(boost::none);
     parser.skip(request_.get().method() == http::verb::head);
-    const auto [error, size] =
-        co_await http::async_read_header(upstream_.stream(), upstream_.buffer(), parser, as_result);
+    const ErrorCode error = co_await reverse_proxy::read_head(upstream_.stream(), upstream_.buffer(), parser);
     if (error) co_return error;
     const auto status = parser.get().result_int();
     if (status == 101) break;  // nobody asked for another protocol
@@ -217,11 +216,8 @@ Task<void> Exchange::header_filter() {
   }
   if (!request_.keep_alive() || !request_.is_done() || client_.last_exchange) after_ = After::close;
   response_.keep_alive(after_ == After::keep_alive);
-  response_.body().data = nullptr;
-  response_.body().more = !parser.is_done();
-  serializer_.emplace(response_);
-  auto& stream = client_.within(client_.time_limits.body);
-  const auto [error, size] = co_await http::async_write_header(stream, *serializer_, as_result);
+  const std::string head = text_of(response_);
+  const ErrorCode error = co_await client_.stream.within(client_.time_limits.body).write(asio::buffer(head));
   if (error) {
     error_ = "response: " + error.message();
     after_ = After::abort;
@@ -234,11 +230,10 @@ Task<void> Exchange::body_filter() {
   context_.enter(Phase::body_filter);
   auto& parser = *upstream_response_;
   if (after_ != After::abort && !parser.is_done()) {
-    const auto source = [this]() -> TcpStream& { return upstream_.stream(); };
-    const auto sink = [this]() -> TlsStream& { return client_.within(client_.time_limits.body); };
-    const auto on_piece = [this](std::size_t size) { bytes_sent_ += size; };
-    const auto broken =
-        co_await relay_body(source, upstream_.buffer(), parser, sink, *serializer_, response_, on_piece);
+    const BodySource<false> source{upstream_.stream(), upstream_.buffer(), parser, upstream_.limit()};
+    const BodySink sink{client_.stream, response_.chunked(), client_.time_limits.body};
+    const auto [size, broken] = co_await relay_body(source, sink);
+    bytes_sent_ = size;
     if (broken) {
       error_ = (broken->side == Side::source ? "upstream: " : "response: ") + broken->error.message();
       after_ = After::abort;
@@ -251,47 +246,42 @@ Task<void> Exchange::body_filter() {
 Task<void> Exchange::answer(const Refusal& refusal) {
   const bool parsed = request_.is_header_done();
   if (!parsed || !request_.is_done() || !request_.keep_alive() || client_.last_exchange) after_ = After::close;
-  http::response<http::string_body> response(refusal.status, parsed ? request_.get().version() : 11);
+  const std::string body = refusal.reason + '\n';
+  ResponseHead response(refusal.status, parsed ? request_.get().version() : 11);
   response.set(http::field::date, http_date(std::chrono::system_clock::now()));
   response.set(http::field::content_type, "text/plain");
   response.keep_alive(after_ == After::keep_alive);
-  response.body() = refusal.reason + '\n';
-  response.prepare_payload();
-  bytes_sent_ = response.body().size();
-  if (parsed && request_.get().method() == http::verb::head) {
-    response.body().clear();  // the length stays: what a GET would have had
-    bytes_sent_ = 0;
-  }
-  auto& stream = client_.within(client_.time_limits.body);
-  const auto [error, size] = co_await http::async_write(stream, response, as_result);
+  response.content_length(body.size());
+  std::string text = text_of(response);
+  const bool with_body = !parsed || request_.get().method() != http::verb::head;
+  if (with_body) text += body;
+  const ErrorCode error = co_await client_.stream.within(client_.time_limits.body).write(asio::buffer(text));
   if (!error) {
     status_ = response.result_int();
+    bytes_sent_ = with_body ? body.size() : 0;
     co_return;
   }
-  bytes_sent_ = 0;
   after_ = After::abort;
   if (error_.empty()) error_ = "response: " + error.message();
 }
 
 void Exchange::log() {
   context_.enter(Phase::log);
-  const auto or_null = [](bool there, auto&& value) { return there ? LogLine(value) : LogLine(nullptr); };
-  const auto duration = std::chrono::steady_clock::now() - start_;
   const auto& request = request_.get();
   const auto tls = tls_.log_entry();
-  LogLine line = AccessLog::line();
-  line["client"] = client_.address;
-  line["server_name"] = client_.server_name.view();
-  line["method"] = or_null(!request.method_string().empty(), std::string(request.method_string()));
-  line["target"] = or_null(!request.target().empty(), std::string(request.target()));
-  line["status"] = or_null(status_ != 0, status_);
-  line["bytes_sent"] = bytes_sent_;
-  line["duration_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-  line["upstream"] = upstream_asked_ ? LogLine(site_->upstream->name) : LogLine(nullptr);
-  line["resumed"] = SSL_session_reused(client_.ssl()) == 1;
-  line["request"] = {{"tls", tls ? LogLine(*tls) : LogLine(nullptr)}};
-  if (!error_.empty()) line["error"] = error_;
-  log_.write(line);
+  RequestEntry entry;
+  entry.client = client_.address;
+  entry.server_name = client_.handshake.server_name.view();
+  entry.method = request.method_string();
+  entry.target = request.target();
+  entry.status = status_;
+  entry.bytes_sent = bytes_sent_;
+  entry.duration = std::chrono::steady_clock::now() - start_;
+  if (upstream_asked_) entry.upstream = site_->upstream->name;
+  entry.resumed = SSL_session_reused(client_.ssl()) == 1;
+  if (tls) entry.tls = *tls;
+  entry.error = error_;
+  log_.write(entry);
 }
 
 }  // namespace reverse_proxy

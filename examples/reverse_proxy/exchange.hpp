@@ -11,6 +11,7 @@
 #include "access_log.hpp"
 #include "client.hpp"
 #include "forwarding.hpp"
+#include "http.hpp"
 #include "upstream.hpp"
 
 namespace reverse_proxy {
@@ -42,10 +43,9 @@ class Exchange {
   Task<void> body_filter();
   void log();
 
-  http::request<http::buffer_body> upstream_request();
-  Task<ErrorCode> ask_upstream(http::request<http::buffer_body>& request, Verdict& verdict);
-  Task<Verdict> send_body(http::request_serializer<http::buffer_body>& serializer,
-                          http::request<http::buffer_body>& request);
+  RequestHead upstream_request();
+  Task<ErrorCode> ask_upstream(const RequestHead& request, Verdict& verdict);
+  Task<Verdict> send_body();
   Task<ErrorCode> read_response_head();
   Task<void> answer(const Refusal& refusal);
   [[nodiscard]] bool can_repeat() const;
@@ -64,8 +64,7 @@ class Exchange {
   const Site* site_ = nullptr;
   std::string verified_chain_;  // PEM; empty unless the client proved who it is
   std::optional<ResponseParser> upstream_response_;
-  http::response<http::buffer_body> response_;
-  std::optional<http::response_serializer<http::buffer_body>> serializer_;
+  ResponseHead response_;
 
   After after_ = After::keep_alive;
   unsigned status_ = 0;  // of the response that was begun

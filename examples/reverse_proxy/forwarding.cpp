@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/rfc7230.hpp>
 #include <set>
 #include <span>
 #include <vector>

@@ -12,8 +12,8 @@ namespace {
 
 // The first member of a listener that differs and cannot be replaced while the proxy runs.
 std::optional<std::string> fixed_difference(const ListenerConfig& before, const ListenerConfig& after) {
-  if (before.endpoint.address() != after.endpoint.address()) return "address";
-  if (before.endpoint.port() != after.endpoint.port()) return "port";
+  if (before.endpoint.address != after.endpoint.address) return "address";
+  if (before.endpoint.port != after.endpoint.port) return "port";
   if (!same_certificate(before.ssl_ctx.get(), after.ssl_ctx.get())) return "certificate";
   const bool one_shares = before.shares_tickets || after.shares_tickets;  // those who do not have keys of their own
   if (one_shares && !same_ticket_key(before.ssl_ctx.get(), after.ssl_ctx.get())) return "ticket_key_file";

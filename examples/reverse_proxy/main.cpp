@@ -31,8 +31,7 @@ int run(int argc, char** argv) {
   reverse_proxy::LiveConfig config(config_file);
   if (only_check) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // for a log that is a pipe; nobody else raises it
-  reverse_proxy::Server server(config);
-  server.run();
+  reverse_proxy::serve(config);
   return 0;
 }
 

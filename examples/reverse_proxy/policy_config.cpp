@@ -44,9 +44,9 @@ std::string text_of(const client_tls::Error& error) {
   return text;
 }
 
-class Reader {
+class PolicyReader {
  public:
-  Reader(const ConfigNode& node, const std::filesystem::path& folder) : node_(node), folder_(folder) {}
+  PolicyReader(const ConfigNode& node, const std::filesystem::path& folder) : node_(node), folder_(folder) {}
 
   client_tls::PolicyPtr read() {
     options_.request = read_request(node_.member("client_certificate"));
@@ -113,7 +113,7 @@ class Reader {
 }  // namespace
 
 client_tls::PolicyPtr read_policy(const ConfigNode& node, const std::filesystem::path& folder) {
-  return Reader(node, folder).read();
+  return PolicyReader(node, folder).read();
 }
 
 }  // namespace reverse_proxy

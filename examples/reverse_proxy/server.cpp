@@ -1,9 +1,26 @@
 #include "server.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <iostream>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
+#include "access_log.hpp"
+#include "asio.hpp"
+#include "connection.hpp"
 #include "tls.hpp"
 
 namespace reverse_proxy {
@@ -15,7 +32,43 @@ asio::ssl::context share(SSL_CTX* ssl_ctx) {
   return asio::ssl::context(ssl_ctx);
 }
 
-}  // namespace
+class Server {
+ public:
+  explicit Server(LiveConfig& config);
+
+  void run();
+
+ private:
+  struct Listener {
+    std::size_t index;  // in the configuration
+    asio::ssl::context ssl_context;
+    tcp::acceptor acceptor;
+  };
+
+  void listen(std::size_t index, const ListenerConfig& config);
+  Task<void> accept(Listener& listener);
+  Task<void> serve(std::shared_ptr<Connection> connection);
+  Task<void> wait_for_signals();
+  Task<void> reload_on_signals();
+  void stop_connections();
+  void end_when_empty();
+  void enter(const std::shared_ptr<Connection>& connection);
+  void leave(const std::shared_ptr<Connection>& connection);
+
+  LiveConfig& config_;
+  AccessLog log_;
+  asio::io_context io_;
+  asio::any_io_executor control_{asio::make_strand(io_)};  // the signals and the acceptors
+  asio::signal_set signals_{control_, SIGTERM, SIGINT};
+  asio::steady_timer shutdown_timer_{control_};
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  asio::thread_pool reloading_{1};  // a thread that reads files while the others serve
+  asio::signal_set hangups_{reloading_, SIGHUP};
+
+  std::mutex mutex_;  // for what follows
+  std::set<std::shared_ptr<Connection>> connections_;
+  bool stopping_ = false;
+};
 
 Server::Server(LiveConfig& config) : config_(config), log_(config.get()->log) {
   const auto at_start = config.get();
@@ -26,12 +79,13 @@ void Server::listen(std::size_t index, const ListenerConfig& config) {
   install_policies(config.ssl_ctx.get(), config_.policies(index));
   auto& listener = *listeners_.emplace_back(
       std::make_unique<Listener>(Listener{index, share(config.ssl_ctx.get()), tcp::acceptor(control_)}));
+  const tcp::endpoint endpoint(asio::ip::make_address(config.endpoint.address), config.endpoint.port);
   std::ostringstream name;
-  name << config.endpoint;
+  name << endpoint;
   try {
-    listener.acceptor.open(config.endpoint.protocol());
+    listener.acceptor.open(endpoint.protocol());
     listener.acceptor.set_option(tcp::acceptor::reuse_address(true));
-    listener.acceptor.bind(config.endpoint);
+    listener.acceptor.bind(endpoint);
     listener.acceptor.listen();
   } catch (const boost::system::system_error& error) {
     throw std::runtime_error("cannot listen on " + name.str() + ": " + error.code().message());
@@ -134,6 +188,12 @@ void Server::leave(const std::shared_ptr<Connection>& connection) {
   const std::scoped_lock lock(mutex_);
   connections_.erase(connection);
   if (stopping_) asio::post(control_, [this] { end_when_empty(); });
+}
+
+}  // namespace
+
+void serve(LiveConfig& config) {
+  Server(config).run();
 }
 
 }  // namespace reverse_proxy

@@ -10,17 +10,17 @@ using client_tls::Decision;
 using client_tls::Handshake;
 
 // An index of our own: SSL_set_app_data's belongs to Boost.Asio.
-int client_index() {
+int record_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
 }
 
-Client& client_of(const SSL* ssl) {
-  return *static_cast<Client*>(SSL_get_ex_data(ssl, client_index()));
+HandshakeRecord& record_of(const SSL* ssl) {
+  return *static_cast<HandshakeRecord*>(SSL_get_ex_data(ssl, record_index()));
 }
 
 void remember_name(SSL* ssl) {
-  if (const auto name = client_tls::ServerName::from_client_hello(ssl)) client_of(ssl).server_name = *name;
+  if (const auto name = client_tls::ServerName::from_client_hello(ssl)) record_of(ssl).server_name = *name;
 }
 
 Decision on_client_hello(Handshake& handshake) {
@@ -31,7 +31,7 @@ Decision on_client_hello(Handshake& handshake) {
 // A name that has no policy, for instance.
 void on_error(const client_tls::HookError& error) {
   if (error.phase == client_tls::Phase::client_hello) remember_name(error.ssl);
-  client_of(error.ssl).handshake_error = error.message;
+  record_of(error.ssl).error = error.message;
 }
 
 // A client that offers other protocols only, HTTP/2 for instance, is told so in the handshake (RFC 7301).
@@ -58,8 +58,8 @@ void install_policies(SSL_CTX* ssl_ctx, std::shared_ptr<const client_tls::Curren
   SSL_CTX_set_alpn_select_cb(ssl_ctx, on_alpn, nullptr);
 }
 
-void attach(Client& client) {
-  if (SSL_set_ex_data(client.ssl(), client_index(), &client) != 1) throw std::runtime_error("out of memory");
+void attach(SSL* ssl, HandshakeRecord& record) {
+  if (SSL_set_ex_data(ssl, record_index(), &record) != 1) throw std::runtime_error("out of memory");
 }
 
 }  // namespace reverse_proxy

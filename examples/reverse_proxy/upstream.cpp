@@ -8,17 +8,13 @@ Task<ErrorCode> UpstreamConnection::open(const Upstream& upstream, std::chrono::
   if (reused_) co_return ErrorCode{};
   close();
   endpoint_ = upstream.endpoint;
-  const auto [error] = co_await stream().async_connect(upstream.endpoint, as_result);
-  if (!error) {
-    ErrorCode ignored;  // it is faster with it, and works without
-    stream_.socket().set_option(tcp::no_delay(true), ignored);
-  }
-  co_return error;
+  stream_.within(limit_);
+  co_return co_await stream_.connect({asio::ip::make_address(endpoint_.address), endpoint_.port});
 }
 
 // An upstream that has closed the connection, or says something unasked, has made the socket readable.
 bool UpstreamConnection::is_usable() {
-  auto& socket = stream_.socket();
+  auto& socket = stream_.tcp().socket();
   if (!socket.is_open() || buffer_.size() > 0) return false;
   ErrorCode error;
   socket.non_blocking(true, error);
@@ -29,7 +25,7 @@ bool UpstreamConnection::is_usable() {
 }
 
 void UpstreamConnection::close() {
-  stream_.close();
+  stream_.tcp().close();
   buffer_.clear();
 }
 

@@ -1,10 +1,11 @@
 // The proxy's connection to an upstream.
 #pragma once
 
+#include <boost/beast/core/flat_buffer.hpp>
 #include <chrono>
 
 #include "config.hpp"
-#include "http.hpp"
+#include "stream.hpp"
 
 namespace reverse_proxy {
 
@@ -20,12 +21,10 @@ class UpstreamConnection {
   // Whether the last open() kept a connection: the upstream may be closing it at this moment.
   [[nodiscard]] bool reused() const { return reused_; }
 
-  // The stream, with the time limit set for the operation that comes next.
-  TcpStream& stream() {
-    stream_.expires_after(limit_);
-    return stream_;
-  }
-  beast::flat_buffer& buffer() { return buffer_; }
+  // The stream, with the time limit set for what comes next on it.
+  Stream& stream() { return stream_.within(limit_); }
+  [[nodiscard]] std::chrono::seconds limit() const { return limit_; }
+  boost::beast::flat_buffer& buffer() { return buffer_; }
 
   void close();
 
@@ -33,8 +32,8 @@ class UpstreamConnection {
   bool is_usable();
 
   TcpStream stream_;
-  beast::flat_buffer buffer_;
-  tcp::endpoint endpoint_;
+  boost::beast::flat_buffer buffer_;
+  Endpoint endpoint_;
   std::chrono::seconds limit_{0};
   bool reused_ = false;
 };
