@@ -306,7 +306,7 @@ void other_keys(Cell& cell) {
   std::vector<unsigned char> keys(
       static_cast<std::size_t>(SSL_CTX_get_tlsext_ticket_keys(server.ssl_ctx(), nullptr, 0)), 7);
   SSL_CTX_set_tlsext_ticket_keys(server.ssl_ctx(), keys.data(), static_cast<int>(keys.size()));
-  SSL_CTX_flush_sessions(server.ssl_ctx(), 0);
+  forget_sessions(server.ssl_ctx());
   server.external_cache.clear();
   cell.offer(server, "a.test");
 }

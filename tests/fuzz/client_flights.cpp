@@ -17,6 +17,7 @@
 
 #include "client_tls/hooks.hpp"
 #include "fuzz.hpp"
+#include "openssl_version.hpp"
 #include "support/pki.hpp"
 
 namespace {
@@ -427,7 +428,8 @@ bool must_resume(const Plan& plan, const Answer& first, const std::vector<X509Pt
   std::size_t carried = 0;
   for (const X509Ptr& one : chain) {
     carried += 3 + der_of(one.get()).size();
-    if (X509_cmp_current_time(X509_get0_notAfter(one.get())) <= 0) return false;
+    // In its last second a session has no time left.
+    if (ASN1_TIME_cmp_time_t(X509_get0_notAfter(one.get()), std::time(nullptr) + 1) <= 0) return false;
   }
   const bool whole = std::ranges::none_of(plan.edits, [](const TargetedEdit& edit) {
     return edit.target == 0 || (edit.target >= wire && edit.target < certificate);
@@ -438,9 +440,9 @@ bool must_resume(const Plan& plan, const Answer& first, const std::vector<X509Pt
 
 // No certificate of the chain ends before the session does; one whose end cannot be read has ended.
 void check_end(SSL_SESSION* session, const std::vector<X509Ptr>& chain) {
-  std::time_t end = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) - 1;
+  const std::time_t end = client_tls::session_time(session) + SSL_SESSION_get_timeout(session);
   for (const X509Ptr& one : chain) {
-    expect(X509_cmp_time(X509_get0_notAfter(one.get()), &end) > 0, "a session ends before its chain does");
+    expect(ASN1_TIME_cmp_time_t(X509_get0_notAfter(one.get()), end) > 0, "a session ends before its chain does");
   }
   ERR_clear_error();
 }

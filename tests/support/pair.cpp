@@ -309,6 +309,14 @@ bool Pair::echo() {
   return pass(client_.get(), server_.get()) && pass(server_.get(), client_.get());
 }
 
+void forget_sessions(SSL_CTX* ssl_ctx) {
+#if OPENSSL_VERSION_NUMBER >= 0x30400000L
+  SSL_CTX_flush_sessions_ex(ssl_ctx, 0);
+#else
+  SSL_CTX_flush_sessions(ssl_ctx, 0);
+#endif
+}
+
 int bind_to(SSL* ssl, std::string_view scope) {
   PhaseContext context{Phase::client_hello};
   return ClientTls{ssl, context}.bind_session(scope) ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;

@@ -128,6 +128,9 @@ class Pair {
   int server_error_ = SSL_ERROR_NONE;
 };
 
+// Empties the internal cache.
+void forget_sessions(SSL_CTX* ssl_ctx);
+
 // The host's part in a few words.
 int bind_to(SSL* ssl, std::string_view scope);                                                // a client_hello callback
 int bind_to_server_name(SSL* ssl);                                                            // likewise
