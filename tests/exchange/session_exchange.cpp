@@ -10,10 +10,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "client_tls/pem_file.hpp"
@@ -125,10 +128,13 @@ Shared read_shared_files(const fs::path& folder) {
   return shared;
 }
 
+// The names below each one have the same policy: it is the name alone in which they differ.
 NamedPolicies policies_of(const Shared& shared, bool exchanged = false) {
   const PolicyPtr optional = make_policy(asking(ClientCertificate::optional, {&shared.ca}));
   const PolicyPtr required = make_policy(asking(ClientCertificate::required, {&shared.ca}));
-  return {{"a.test", exchanged ? required : optional}, {"b.test", exchanged ? optional : required}};
+  const PolicyPtr& a = exchanged ? required : optional;
+  const PolicyPtr& b = exchanged ? optional : required;
+  return {{"a.test", a}, {"*.a.test", a}, {"b.test", b}, {"*.b.test", b}};
 }
 
 // The same keys in every process, as a fleet has them.
@@ -295,8 +301,8 @@ class Offered {
     return resumed;
   }
 
-  void at_the_other_name() const {
-    must_be_full(policies_of(shared_), situation_.server_name == "a.test" ? "b.test" : "a.test", "at another name");
+  void at_another_name() const {
+    must_be_full(policies_of(shared_), "other." + situation_.server_name, "at another name, of the same policy");
   }
 
   void under_another_policy() const {
@@ -366,7 +372,7 @@ std::string offer_session(const Shared& shared, const Origin& origin, Mechanism 
   if (session == nullptr) return "not readable by this client";
   const Offered offered{shared, mechanism, situation, made, session.get()};
   const bool resumed = offered.at_its_own_name();
-  offered.at_the_other_name();
+  offered.at_another_name();
   offered.under_another_policy();
   if (is_external(mechanism)) offered.from_a_cache_cut_off();
   if (!resumed && same_openssl) throw Wrong("full, on the same OpenSSL");
@@ -404,7 +410,9 @@ std::vector<Origin> origins_in(const fs::path& folder) {
     origin.version = read_text((origin.folder / "openssl").string());
     origins.push_back(std::move(origin));
   }
-  std::sort(origins.begin(), origins.end(), [](const Origin& a, const Origin& b) { return a.folder < b.folder; });
+  std::sort(origins.begin(), origins.end(), [](const Origin& a, const Origin& b) {
+    return std::tie(a.version, a.folder) < std::tie(b.version, b.folder);
+  });
   return origins;
 }
 
