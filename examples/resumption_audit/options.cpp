@@ -19,7 +19,7 @@ void read_connect(const std::string& text, Options& options) {
   std::string host = text.substr(0, colon);
   const bool brackets = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
   if (brackets) host = host.substr(1, host.size() - 2);
-  if (host.empty() || brackets != host.contains(':')) fail("--connect", text, form);
+  if (host.empty() || brackets != (host.find(':') != std::string::npos)) fail("--connect", text, form);
   const char* end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data() + colon + 1, end, options.port);
   if (error != std::errc{} || stopped != end || options.port == 0) fail("--connect", text, form);
@@ -38,7 +38,7 @@ bool is_server_name(std::string_view name) {
   constexpr std::size_t max_size = 253;  // of a DNS name in text
   constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789-._";
   return !name.empty() && name.size() <= max_size && !name.starts_with('.') && !name.ends_with('.') &&
-         !name.contains("..") && name.find_first_not_of(allowed) == std::string_view::npos;
+         name.find("..") == std::string_view::npos && name.find_first_not_of(allowed) == std::string_view::npos;
 }
 
 std::vector<std::string> read_names(const std::vector<std::string>& arguments) {

@@ -1,0 +1,20 @@
+# cmake -DPROGRAM=session_exchange -DFOLDER=... -P make_and_offer.cmake: both modes, one after the other, in a folder
+# that is made anew; and what must be an error.
+function(run expected)
+  execute_process(COMMAND ${PROGRAM} ${ARGN} RESULT_VARIABLE status)
+  if(NOT status EQUAL expected)
+    message(FATAL_ERROR "session_exchange ${ARGN}: ${status} instead of ${expected}")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE ${FOLDER})
+file(MAKE_DIRECTORY ${FOLDER})
+run(2)
+run(2 make ${FOLDER} ../elsewhere)
+run(1 offer ${FOLDER})
+run(0 make ${FOLDER} this)
+run(1 make ${FOLDER} this)
+run(0 make ${FOLDER} same)
+run(0 offer ${FOLDER})
+file(REMOVE ${FOLDER}/same/openssl)
+run(1 offer ${FOLDER})
