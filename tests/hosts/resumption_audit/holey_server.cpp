@@ -163,7 +163,7 @@ void serve(SSL_CTX* ssl_ctx, int socket) {
   if (policy->kind == "stall") return wait_for_the_end(socket);
   std::string request;
   char bytes[1024];
-  while (!request.contains("\r\n\r\n")) {
+  while (request.find("\r\n\r\n") == std::string::npos) {
     const int size = SSL_read(ssl.get(), bytes, sizeof bytes);
     if (size <= 0) break;
     request.append(bytes, static_cast<std::size_t>(size));
