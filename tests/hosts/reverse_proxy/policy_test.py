@@ -81,7 +81,7 @@ class Members(MembersTest):
         for name, wanted in (("optional.test", "Client CA"), ("hints.test", "Unknown CA")):
             text = self.s_client(name)
             names = re.search("Acceptable client certificate CA names\n(.*?)\nRequested", text, re.DOTALL)[1]
-            self.assertEqual(names, f"CN = {wanted}")
+            self.assertEqual(names.replace(" = ", "="), f"CN={wanted}")  # openssl 3.4 has no spaces
         self.assertEqual(self.client_verify("hints.test", "good"), "SUCCESS")  # hints are not trust
         self.assertEqual(self.client_verify("hints.test", "stranger"), "FAILED:unable to verify the first certificate")
 
