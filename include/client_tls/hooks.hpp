@@ -66,8 +66,8 @@ struct Hooks {
   // Told of a handler that threw and of a connection that could not be bound; the handshake ends with alert
   // internal_error. A ClientHello whose server name cannot be used ends it with decode_error or unrecognized_name, one
   // that changes the name after a HelloRetryRequest with illegal_parameter (RFC 8446, section 4.1.2), a QUIC or DTLS
-  // connection with protocol_version: on a QUIC connection the hook must not call OpenSSL with the SSL, which would wait
-  // for a lock for ever. Default: nobody is told, and the handshake ends all the same. What it throws is dropped.
+  // connection with protocol_version: on a QUIC connection the hook must not call OpenSSL with the SSL, which would
+  // wait for a lock for ever. Default: nobody is told, and the handshake ends all the same. What it throws is dropped.
   std::function<void(const HookError&)> error;
 };
 
