@@ -9,14 +9,10 @@
 #include <set>
 #include <stdexcept>
 #include <string>
-
-#include "client_tls/hooks.hpp"
+#include <utility>
 
 namespace bench {
 namespace {
-
-using client_tls::Decision;
-using client_tls::Handshake;
 
 constexpr long cached_sessions = 1000;
 
@@ -99,16 +95,6 @@ int ask_without_reuse(SSL* ssl, void* argument) {
   return ask_without_chain(ssl, argument);
 }
 
-void set_up_library(SSL_CTX* ssl_ctx, Asks asks) {
-  client_tls::Hooks hooks;
-  if (asks == Asks::yes) {
-    hooks.certificate = [](Handshake& handshake) {
-      return handshake.tls().request_client_certificate() ? Decision::proceed : Decision::reject;
-    };
-  }
-  require(client_tls::install(ssl_ctx, std::move(hooks)).has_value(), "install");
-}
-
 int bind_with_facade(SSL* ssl, int* alert, void* /*argument*/) {
   *alert = SSL_AD_INTERNAL_ERROR;
   const auto name = client_tls::ServerName::from_client_hello(ssl);
@@ -124,23 +110,48 @@ int ask_with_facade(SSL* ssl, void* ca) {
   return client_tls::ClientTls{ssl, context}.request_client_certificate(hints) ? 1 : 0;
 }
 
-void set_up_policies(SSL_CTX* ssl_ctx, const test::Certificate& ca) {
-  auto policies = std::make_shared<client_tls::CurrentPolicies>(make_table(make_policy(ca)));
+client_tls::PolicyOptions asking(const test::Certificate& ca) {
+  client_tls::PolicyOptions options;
+  options.request = client_tls::ClientCertificate::optional;
+  X509_up_ref(ca.get());
+  options.anchors.emplace_back(ca.get());
+  return options;
+}
+
+client_tls::PolicyPtr make(client_tls::PolicyOptions options) {
+  auto policy = client_tls::ClientAuthPolicy::make(std::move(options));
+  require(policy.has_value(), "policy");
+  return *policy;
+}
+
+void set_up_policies(SSL_CTX* ssl_ctx, client_tls::PolicyTable table) {
+  auto policies = std::make_shared<client_tls::CurrentPolicies>(std::move(table));
   require(client_tls::install(ssl_ctx, std::move(policies)).has_value(), "install");
+}
+
+// As the hosts by hand, it sends no hints: what is compared is the same bytes.
+void set_up_library(SSL_CTX* ssl_ctx, const test::Certificate& ca, Asks asks) {
+  client_tls::PolicyOptions options;
+  if (asks == Asks::yes) {
+    options = asking(ca);
+    options.hints.emplace();
+  }
+  const auto policy = make(std::move(options));
+  set_up_policies(ssl_ctx, {policy, policy});
 }
 
 void set_up(SSL_CTX* ssl_ctx, Way way, const test::Certificate& ca, Asks asks) {
   static constexpr std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> context{'b', 'a', 'r', 'e'};
   switch (way) {
     case Way::library:
-      set_up_library(ssl_ctx, asks);
+      set_up_library(ssl_ctx, ca, asks);
       break;
     case Way::facade:
       SSL_CTX_set_client_hello_cb(ssl_ctx, bind_with_facade, nullptr);
       if (asks == Asks::yes) SSL_CTX_set_cert_cb(ssl_ctx, ask_with_facade, ca.get());
       break;
     case Way::policies:
-      set_up_policies(ssl_ctx, ca);
+      set_up_policies(ssl_ctx, make_table(make_policy(ca)));
       break;
     case Way::by_hand:
       SSL_CTX_set_client_hello_cb(ssl_ctx, bind_by_hand, nullptr);
@@ -199,13 +210,7 @@ client_tls::PolicyTable make_table(const client_tls::PolicyPtr& policy) {
 }
 
 client_tls::PolicyPtr make_policy(const test::Certificate& ca) {
-  client_tls::PolicyOptions options;
-  options.request = client_tls::ClientCertificate::optional;
-  X509_up_ref(ca.get());
-  options.anchors.emplace_back(ca.get());
-  auto policy = client_tls::ClientAuthPolicy::make(std::move(options));
-  require(policy.has_value(), "policy");
-  return *policy;
+  return make(asking(ca));
 }
 
 Chain issue_chain(const test::Certificate& ca, test::Usage usage, test::Key key, std::size_t size) {

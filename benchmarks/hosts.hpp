@@ -40,11 +40,11 @@ Identities make_identities(test::Key server_key, test::Key client_key, std::size
 
 // All ways ask for a client certificate, verify it against the CA, and let the handshake go on whatever comes of it.
 enum class Way : std::uint8_t {
-  // install() and request_client_certificate().
+  // install() with one policy, for every server name, which sends no hints.
   library,
   // The facade called from callbacks of the host's own, bound to the server name, the CA's name sent as a hint.
   facade,
-  // install() with policies, of which one among a table of 100,000 is this server name's; it asks the same.
+  // install() with a table of 100,000, in which one is this server name's; the CA's name is sent as a hint.
   policies,
   // The same outcome by hand, as an author would have it who knows what OpenSSL does: the session id context is the
   // SHA-256 of the ClientHello's server name, set in the client_hello callback; the certificate is asked for in the
@@ -70,7 +70,7 @@ inline constexpr std::size_t table_size = 100'000;
 std::vector<std::string> random_names();
 client_tls::PolicyTable make_table(const client_tls::PolicyPtr& policy);
 
-// Asks, and trusts the CA.
+// Asks, trusts the CA, and sends its name as a hint.
 client_tls::PolicyPtr make_policy(const test::Certificate& ca);
 
 enum class Asks : bool { no, yes };

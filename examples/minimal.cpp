@@ -1,4 +1,5 @@
-// Asks a client for its certificate, and has the same whole chain when the client comes back with its session.
+// Asks a client for its certificate, lets it in by the verdict, and has the same whole chain when the client comes back
+// with its session.
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -8,6 +9,7 @@
 
 #include "client_tls/client_tls.hpp"
 #include "client_tls/openssl_ptr.hpp"
+#include "client_tls/server_name.hpp"
 
 // [readme]
 using namespace client_tls;
@@ -15,7 +17,9 @@ using namespace client_tls;
 // In OpenSSL's callbacks: who may resume, and what is asked of the client. C calls them, so nothing may throw.
 int on_client_hello(SSL* ssl, int* /*alert*/, void* /*arg*/) noexcept {
   PhaseContext context{Phase::client_hello};
-  const auto bound = ClientTls{ssl, context}.bind_session("example.test: certificate wanted");
+  const auto name = ServerName::from_client_hello(ssl);
+  // The name alone is the scope: every name asks the same here. A client without one is refused, as an empty scope is.
+  const bool bound = name && ClientTls{ssl, context}.bind_session(name->view());
   return bound ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
@@ -24,20 +28,26 @@ int on_certificate(SSL* ssl, void* /*arg*/) noexcept {
   return ClientTls{ssl, context}.request_client_certificate() ? 1 : 0;
 }
 
-// In the request pipeline: whose request this is, and what the log says of it.
+// In the request pipeline: whether this request may pass, whose it is, and what the log says of it.
 struct Request {
-  std::string chain;  // PEM, leaf first; empty without a certificate
+  int status;         // of the response
+  std::string chain;  // PEM, leaf first; empty unless the client is authenticated
   LogEntry log;
 };
 
 Request handle_request(SSL* ssl) {
   PhaseContext context{Phase::access};  // one per request
   const ClientTls tls{ssl, context};
+  const auto verdict = tls.verdict();  // the verdict decides, and nothing else
+  if (!verdict) throw std::runtime_error(std::string(verdict.error().message));
+  if (!verdict->success()) {
+    context.enter(Phase::log);
+    return {.status = 403, .chain = {}, .log = *tls.log_entry()};
+  }
   const auto chain = tls.get_full_client_certificate_chain();  // on a resumed connection, the same bytes
   if (!chain) throw std::runtime_error(std::string(chain.error().message));
-  if (!*chain) tls.set_client_verify("FAILED:a certificate is wanted");  // for the log alone
   context.enter(Phase::log);
-  return {.chain = std::string(chain->value_or("")), .log = *tls.log_entry()};
+  return {.status = 200, .chain = std::string(chain->value_or("")), .log = *tls.log_entry()};
 }
 // [/readme]
 
@@ -83,6 +93,7 @@ Visit visit(SSL_CTX* server_ctx, SSL_CTX* client_ctx, SSL_SESSION* session) {
   SSL_set_bio(client.get(), client_end, client_end);
   SSL_set_accept_state(server.get());
   SSL_set_connect_state(client.get());
+  SSL_set_tlsext_host_name(client.get(), "example.test");
   if (session != nullptr) SSL_set_session(client.get(), session);
   for (int round = 0; round < 10; ++round) {
     SSL_do_handshake(client.get());
@@ -96,7 +107,8 @@ Visit visit(SSL_CTX* server_ctx, SSL_CTX* client_ctx, SSL_SESSION* session) {
                .request = handle_request(server.get()),
                .session = SslSessionPtr{SSL_get1_session(client.get())}};
   const LogEntry& log = result.request.log;
-  std::cout << (result.resumed ? "resumed: " : "full:    ") << log.version << ", " << log.client_verify << '\n';
+  std::cout << (result.resumed ? "resumed: " : "full:    ") << log.version << ", " << log.client_verify << ": "
+            << result.request.status << '\n';
   return result;
 }
 
@@ -121,12 +133,12 @@ int main() try {
   SSL_CTX_add1_chain_cert(client.get(), intermediate.get());
 
   const Visit first = visit(server.get(), client.get(), nullptr);
-  require(!first.resumed && first.request.log.client_verify == "SUCCESS", "the first visit is not as it should be");
+  require(!first.resumed && first.request.status == 200, "the first visit is not as it should be");
   const Visit second = visit(server.get(), client.get(), first.session.get());
-  require(second.resumed && second.request.log.client_verify == "SUCCESS", "the second visit is not as it should be");
+  require(second.resumed && second.request.status == 200, "the second visit is not as it should be");
   require(!first.request.chain.empty() && second.request.chain == first.request.chain, "the chains are not the same");
   const Visit third = visit(server.get(), stranger.get(), nullptr);
-  require(third.request.chain.empty() && third.request.log.client_verify == "FAILED:a certificate is wanted",
+  require(third.request.status == 403 && third.request.chain.empty() && third.request.log.client_verify == "NONE",
           "the stranger's visit is not as it should be");
   std::cout << "both of the client's visits had the same chain:\n" << second.request.chain;
 } catch (const std::exception& error) {

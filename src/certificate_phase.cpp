@@ -1,5 +1,7 @@
 #include "certificate_phase.hpp"
 
+#include <new>
+
 #include "callbacks.hpp"
 #include "error_queue.hpp"
 #include "openssl_version.hpp"
@@ -39,6 +41,8 @@ Result<void> add_name(STACK_OF(X509_NAME) * names, const X509* hint, std::size_t
 void set_names(SSL* ssl, Connection& connection, X509NameStackPtr names) noexcept {
   if (names == nullptr && !connection.host.client_ca_list_replaced) return;
   connection.host.client_ca_list_replaced = names != nullptr;
+  // Where the first list is empty, OpenSSL takes the other one, which would be the SSL_CTX's.
+  if (sk_X509_NAME_num(names.get()) == 0) SSL_set0_CA_list(ssl, sk_X509_NAME_new_null());
   SSL_set_client_CA_list(ssl, names.release());
 }
 
@@ -46,9 +50,7 @@ void set_names(SSL* ssl, Connection& connection, X509NameStackPtr names) noexcep
 
 Result<void> check_certificate_stage(SSL* ssl) noexcept {
   if (client_finished(ssl)) return failure(Errc::handshake_over, "the handshake is complete");
-  std::array<unsigned char, SSL3_RANDOM_SIZE> random{};
-  SSL_get_client_random(ssl, random.data(), random.size());
-  if (random == std::array<unsigned char, SSL3_RANDOM_SIZE>{} || SSL_get_session(ssl) == nullptr) {
+  if (!client_hello_taken_over(ssl) || SSL_get_session(ssl) == nullptr) {
     return failure(Errc::too_early, "the ClientHello has not been processed");
   }
   if (SSL_session_reused(ssl) == 1) return failure(Errc::too_late, "the connection has resumed a session");
@@ -63,6 +65,17 @@ Result<void> check_limits(const Limits& limits) noexcept {
     return {};
   }
   return failure(Errc::invalid_argument, "a limit is out of its range");
+}
+
+Result<void> check_max_age(const std::optional<std::chrono::seconds>& max_age) noexcept {
+  constexpr std::chrono::seconds longest{std::numeric_limits<std::int32_t>::max()};
+  if (!max_age || (max_age->count() >= 1 && *max_age <= longest)) return {};
+  return failure(Errc::invalid_argument, "max_age: it must be a second to 2^31 - 1 seconds");
+}
+
+Result<void> check_options(const BindOptions& options) noexcept {
+  if (auto valid = check_limits(options.limits); !valid) return valid;
+  return check_max_age(options.max_age);
 }
 
 Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noexcept {
@@ -90,13 +103,34 @@ void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept {
   }
 }
 
-void ask(SSL* ssl, Connection& connection, X509NameStackPtr names, const Limits& limits) noexcept {
-  set_names(ssl, connection, std::move(names));
-  if (!connection.host.max_cert_list) connection.host.max_cert_list = SSL_get_max_cert_list(ssl);
+HostVerification* make_host_verification(Connection& connection) noexcept {
+  auto& host = connection.host.verification;
+  if (!host) host.reset(new (std::nothrow) HostVerification);
+  return host.get();
+}
+
+bool watch_security(SSL* ssl, Connection& connection) noexcept {
+  HostVerification* host = make_host_verification(connection);
+  if (host == nullptr) return false;
+  const SecurityCallback callback = SSL_get_security_callback(ssl);
+  if (callback != on_security) {
+    host->security = callback;
+    SSL_set_security_callback(ssl, on_security);
+  }
+  return true;
+}
+
+void set_limits(SSL* ssl, Connection& connection, const Limits& limits) noexcept {
+  if (!connection.host.max_cert_list)
+    connection.host.max_cert_list = static_cast<std::uint32_t>(SSL_get_max_cert_list(ssl));
   SSL_set_max_cert_list(ssl, static_cast<long>(limits.max_chain_bytes));
-  connection.asked = true;
   connection.max_chain_certificates = static_cast<std::uint16_t>(limits.max_chain_certificates);
   connection.max_carried_bytes = static_cast<std::uint16_t>(limits.max_carried_bytes);
+}
+
+void ask(SSL* ssl, Connection& connection, X509NameStackPtr names) noexcept {
+  set_names(ssl, connection, std::move(names));
+  connection.asked = true;
   watch(ssl, connection);
 }
 
@@ -113,7 +147,7 @@ void disable_reuse(SSL* ssl, Connection& connection) noexcept {
 }
 
 void set_num_tickets(SSL* ssl, Connection& connection, std::size_t number) noexcept {
-  if (!connection.host.num_tickets) connection.host.num_tickets = SSL_get_num_tickets(ssl);
+  if (!connection.host.num_tickets) connection.host.num_tickets = static_cast<std::uint32_t>(SSL_get_num_tickets(ssl));
   SSL_set_num_tickets(ssl, number);
 }
 

@@ -1,6 +1,8 @@
 // What is done to a connection whose certificate phase it is: the certificate request, and the end of reuse.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <span>
 
 #include "connection.hpp"
@@ -11,6 +13,11 @@ namespace client_tls {
 [[nodiscard]] Result<void> check_certificate_stage(SSL* ssl) noexcept;
 
 [[nodiscard]] Result<void> check_limits(const Limits& limits) noexcept;
+[[nodiscard]] Result<void> check_max_age(const std::optional<std::chrono::seconds>& max_age) noexcept;
+[[nodiscard]] Result<void> check_options(const BindOptions& options) noexcept;
+
+// Holds the client's chain, and what a session carries of it, to the limits.
+void set_limits(SSL* ssl, Connection& connection, const Limits& limits) noexcept;
 
 // The subjects of the certificates, each once; null if there is none. Bounded by what fits into a CertificateRequest.
 [[nodiscard]] Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noexcept;
@@ -19,8 +26,14 @@ namespace client_tls {
 // compressed; mode is SSL_set_verify's. The host's own mode, callback and option are kept for afterwards.
 void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept;
 
+// What of the host's is kept while a policy verifies; null when memory has run out.
+[[nodiscard]] HostVerification* make_host_verification(Connection& connection) noexcept;
+
+// Has OpenSSL ask us what is allowed in this handshake (on_security), until it is done; false when memory has run out.
+bool watch_security(SSL* ssl, Connection& connection) noexcept;
+
 // Asks with these names, or, if they are null, with the host's. Not yet verify_by_our_rules.
-void ask(SSL* ssl, Connection& connection, X509NameStackPtr names, const Limits& limits) noexcept;
+void ask(SSL* ssl, Connection& connection, X509NameStackPtr names) noexcept;
 
 // No ticket and no cache entry will be made. It can be called in the client_hello phase, too.
 void forbid_reuse(SSL* ssl, Connection& connection) noexcept;

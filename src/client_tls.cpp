@@ -4,7 +4,9 @@
 #include "certificate_phase.hpp"
 #include "connection.hpp"
 #include "error_queue.hpp"
+#include "judge.hpp"
 #include "out_of_memory.hpp"
+#include "policy_handshake.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {
@@ -27,11 +29,21 @@ Result<void> check(Operation operation, const PhaseContext& context, const SSL* 
   return check_server(ssl);
 }
 
-// Request phases: the client has proved what it will prove. Early data is read before that.
+// What a policy decides is not decided otherwise by a hook.
+Result<void> check_no_policy(const SSL* ssl) noexcept {
+  if (get0_policy(ssl) == nullptr) return {};
+  return failure(Errc::policy_in_force, "the connection's policy decides who may resume and what is asked");
+}
+
+// Request phases: the client has proved what it will prove. Early data is read before that; and in post-handshake
+// authentication OpenSSL has another certificate from the Certificate message on, before its key is proved.
 Result<void> check_handshake_complete(const SSL* ssl, const Connection* connection) noexcept {
-  const bool done = SSL_is_init_finished(ssl) == 1 || (connection != nullptr && connection->handshake_done);
-  if (done && client_finished(ssl)) return {};
-  return failure(Errc::too_early, "the handshake is not complete");
+  if (!client_finished(ssl)) return failure(Errc::too_early, "the handshake is not complete");
+  if (SSL_is_init_finished(ssl) == 1) return {};
+  const bool unchanged =
+      connection != nullptr && connection->handshake_done && SSL_get0_peer_certificate(ssl) == connection->leaf.get();
+  if (unchanged) return {};
+  return failure(Errc::too_early, "the handshake, or an authentication after it, is not complete");
 }
 
 // Whether the client's certificate came with a resumed session, not from the client on this connection.
@@ -54,35 +66,32 @@ Result<Pem> make_chain(SSL* ssl, const Connection* connection, const X509* leaf)
   return make_pem(list->view(), carried.value_or(ByteView{}));
 }
 
-std::string client_verify(SSL* ssl, const Connection* connection) {
-  const X509* leaf = SSL_get0_peer_certificate(ssl);
-  if (leaf == nullptr) return "NONE";
-  if (came_with_session(ssl, connection, leaf)) {
-    if (connection == nullptr || !connection->carried)
-      return "FAILED:the resumed session does not carry its client's chain";
-  } else if (connection != nullptr && connection->asked && !connection->verified) {
-    return "FAILED:the certificate was not verified by this library's rules";
-  }
-  const long result = SSL_get_verify_result(ssl);
-  if (result == X509_V_OK) return "SUCCESS";
-  return std::string("FAILED:") + X509_verify_cert_error_string(result);
+// Early data is read under a session of this server's own, before the client has proved anything on this connection.
+bool reads_early_data(const SSL* ssl) noexcept {
+  return !client_finished(ssl) && SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED;
 }
 
 }  // namespace
 
-Result<void> ClientTls::bind_session(std::string_view scope) const noexcept {
+Result<void> ClientTls::bind_session(std::string_view scope, const BindOptions& options) const noexcept {
   if (auto valid = check(Operation::bind_session, *context_, ssl_); !valid) return valid;
+  if (auto free = check_no_policy(ssl_); !free) return free;
   const ErrorQueueMark mark;
+  if (auto early = check_client_hello(ssl_); !early) return early;
+  if (auto valid = check_options(options); !valid) return valid;
   Connection* connection = make_connection(ssl_);
   if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
-  return bind(ssl_, *connection, scope);
+  if (auto bound = bind(ssl_, *connection, scope, Caller::host); !bound) return bound;
+  if (options.max_age) connection->max_age = options.max_age->count();
+  set_limits(ssl_, *connection, options.limits);
+  return {};
 }
 
-Result<void> ClientTls::request_client_certificate(std::span<X509* const> hints, const Limits& limits) const noexcept {
+Result<void> ClientTls::request_client_certificate(std::span<X509* const> hints) const noexcept {
   if (auto valid = check(Operation::request_client_certificate, *context_, ssl_); !valid) return valid;
+  if (auto free = check_no_policy(ssl_); !free) return free;
   const ErrorQueueMark mark;
   if (auto stage = check_certificate_stage(ssl_); !stage) return stage;
-  if (auto valid = check_limits(limits); !valid) return valid;
   auto names = subject_names(hints);
   if (!names) return names.error();
   Connection* connection = make_current_connection(ssl_);
@@ -91,8 +100,9 @@ Result<void> ClientTls::request_client_certificate(std::span<X509* const> hints,
     make_dead(ssl_);
   } else {
     disable_reuse(ssl_, *connection);
+    set_limits(ssl_, *connection, {});
   }
-  ask(ssl_, *connection, std::move(*names), limits);
+  ask(ssl_, *connection, std::move(*names));
   verify_by_our_rules(ssl_, *connection, SSL_VERIFY_PEER);
   return {};
 }
@@ -113,18 +123,59 @@ Result<std::optional<std::string_view>> ClientTls::get_full_client_certificate_c
   }
   Connection* connection = current_connection(ssl_);
   X509* leaf = SSL_get0_peer_certificate(ssl_);
-  if (leaf != nullptr && connection != nullptr && connection->pem_leaf.get() == leaf) return connection->pem.view();
+  const bool required = connection != nullptr && connection->required;
+  const Answers* answers = connection != nullptr ? connection->answers.get() : nullptr;
+  const bool known = leaf != nullptr && answers != nullptr && answers->pem_leaf.get() == leaf;
+  if (known && !required) return answers->pem.view();
   const ErrorQueueMark mark;
   if (auto complete = check_handshake_complete(ssl_, connection); !complete) return complete.error();
+  if (required && !judge(ssl_, connection).success()) {
+    return failure(Errc::not_authenticated, "the policy requires an authenticated client, and this one is not");
+  }
+  if (known) return answers->pem.view();
   if (leaf == nullptr) return std::nullopt;
   auto pem = make_chain(ssl_, connection, leaf);
   if (!pem) return pem.error();
   if (connection == nullptr) connection = make_current_connection(ssl_);
-  if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  Answers* made = connection != nullptr ? make_answers(*connection) : nullptr;
+  if (made == nullptr) return failure(Errc::out_of_memory, "out of memory");
   X509_up_ref(leaf);
-  connection->pem_leaf.reset(leaf);
-  connection->pem = std::move(*pem);
-  return connection->pem.view();
+  made->pem_leaf.reset(leaf);
+  made->pem = std::move(*pem);
+  return made->pem.view();
+}
+
+Result<Verdict> ClientTls::verdict() const noexcept {
+  if (auto valid = check(Operation::verdict, *context_, ssl_); !valid) return valid.error();
+  const ErrorQueueMark mark;
+  const Connection* connection = current_connection(ssl_);
+  if (auto complete = check_handshake_complete(ssl_, connection); !complete) return complete.error();
+  return give(judge(ssl_, connection));
+}
+
+Result<Verdict> ClientTls::verdict(const ClientAuthPolicy& policy) const noexcept {
+  if (auto valid = check(Operation::verdict, *context_, ssl_); !valid) return valid.error();
+  if (policy.options().request == ClientCertificate::none) {
+    return failure(Errc::invalid_argument, "the policy asks for nothing: nobody can be authenticated by it");
+  }
+  const ErrorQueueMark mark;
+  Connection* connection = current_connection(ssl_);
+  if (auto complete = check_handshake_complete(ssl_, connection); !complete) return complete.error();
+  const Verdict own = judge(ssl_, connection);
+  if (!is_proved(own)) return give(own);
+  if (connection == nullptr) connection = make_current_connection(ssl_);
+  if (connection == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  const auto verdict = judge_by(ssl_, *connection, own, policy);
+  if (!verdict) return verdict.error();
+  return give(*verdict);
+}
+
+// What the log then says of this request.
+Verdict ClientTls::give(const Verdict& verdict) const noexcept {
+  const VerifyText text = text_of(verdict);
+  context_->verdict_failed_ = verdict.status() == Verdict::Status::failed;
+  context_->verdict_text_ = context_->verdict_failed_ ? text.reason : text.prefix;
+  return verdict;
 }
 
 Result<void> ClientTls::set_client_verify(ClientVerify value) const noexcept {
@@ -138,12 +189,21 @@ Result<LogEntry> ClientTls::log_entry() const noexcept {
   if (auto valid = check(Operation::log_entry, *context_, ssl_); !valid) return valid.error();
   const ErrorQueueMark mark;
   const Connection* connection = current_connection(ssl_);
-  if (auto complete = check_handshake_complete(ssl_, connection); !complete) return complete.error();
+  VerifyText text{.prefix = context_->verdict_failed_ ? "FAILED:" : context_->verdict_text_,
+                  .reason = context_->verdict_failed_ ? context_->verdict_text_ : std::string_view{}};
+  if (reads_early_data(ssl_)) {
+    text = {.prefix = "NONE", .reason = {}};
+  } else if (auto complete = check_handshake_complete(ssl_, connection); !complete) {
+    return complete.error();
+  } else if (text.prefix.empty()) {
+    text = text_of(judge(ssl_, connection));
+  }
   return or_out_of_memory([&]() -> Result<LogEntry> {
     const auto& override = context_->client_verify();
-    return LogEntry{.version = SSL_get_version(ssl_),
-                    .cipher = SSL_get_cipher_name(ssl_),
-                    .client_verify = override ? std::string(override->text()) : client_verify(ssl_, connection)};
+    return LogEntry{
+        .version = SSL_get_version(ssl_),
+        .cipher = SSL_get_cipher_name(ssl_),
+        .client_verify = override ? std::string(override->text()) : std::string(text.prefix).append(text.reason)};
   });
 }
 

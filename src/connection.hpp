@@ -12,36 +12,114 @@
 #include "client_tls/client_tls.hpp"
 #include "client_tls/openssl_ptr.hpp"
 #include "client_tls/server_name.hpp"
+#include "client_tls/verdict.hpp"
 #include "pem.hpp"
 
 namespace client_tls {
 
 class ClientAuthPolicy;
+struct Installation;
 
 using InfoCallback = void (*)(const SSL*, int, int);
+using SecurityCallback = int (*)(const SSL*, const SSL_CTX*, int, int, int, void*, void*);
+inline void free_certificates(STACK_OF(X509) * certificates) noexcept {
+  sk_X509_pop_free(certificates, X509_free);
+}
+using X509StackPtr = OpensslPtr<STACK_OF(X509), free_certificates>;
+using VerifyParamPtr = OpensslPtr<X509_VERIFY_PARAM, X509_VERIFY_PARAM_free>;
+
+// How the host has certificates verified on this SSL, where a policy has replaced it.
+struct HostVerification {
+  VerifyParamPtr param;  // depth, purpose, flags, time, ...
+  unsigned long inherit_flags = 0;
+  X509StorePtr store;                   // null: the SSL_CTX's
+  SecurityCallback security = nullptr;  // null: not replaced
+
+  [[nodiscard]] std::unique_ptr<HostVerification> clone() const noexcept;  // null when memory has run out
+};
+
+// An error of a verification, as it is recorded and travels.
+struct RecordedReason {
+  std::uint16_t code = 0;  // Reason::code
+  std::uint8_t depth = 0;
+
+  friend bool operator==(const RecordedReason&, const RecordedReason&) = default;
+};
+
+// Why a session cannot be resumed.
+enum class NotResumable : std::uint8_t {
+  nothing,
+  reuse_disabled,
+  no_certificate,
+  not_verified,
+  ended,
+  not_carried,
+  too_large,
+  memory
+};
+
+// What a policy's leniency has let pass.
+enum Leniency : std::uint8_t { expired_tolerated = 1, server_purpose_tolerated = 2 };
+
+// What is known of a client that presented a certificate.
+struct Authentication {
+  std::int64_t authenticated_at = 0;  // seconds since the epoch
+  std::array<RecordedReason, Verdict::max_reasons> reasons{};
+  std::uint8_t reason_count = 0;
+  std::uint8_t leniency = 0;  // bits of Leniency
+  X509StackPtr shown;         // what the client sent, where somebody is told of it
+
+  void add(int code, int depth) noexcept;  // each once; beyond the most, no more
+};
+
+// Verdicts by other policies than the connection's own, on one certificate; the oldest makes room for the next.
+struct Judgements {
+  struct Judgement {
+    std::array<unsigned char, 32> policy;
+    Verdict verdict;
+  };
+  std::array<Judgement, 8> all;
+  std::size_t count = 0;
+  X509Ptr leaf;
+};
+
+// What was worked out for who asked.
+struct Answers {
+  // The chain as it was asked for last, and whose it is.
+  Pem pem;
+  X509Ptr pem_leaf;
+
+  std::unique_ptr<Judgements> judgements;
+};
 
 // Settings of the host's on this SSL that a handshake of ours has replaced, to be put back.
 struct HostSettings {
+  std::unique_ptr<HostVerification> verification;
   std::optional<int> verify_mode;
-  std::optional<long> max_cert_list;
-  std::optional<std::size_t> num_tickets;
+  std::optional<std::uint32_t> max_cert_list;
+  std::optional<std::uint32_t> num_tickets;
   std::optional<std::uint32_t> max_early_data;
   std::optional<InfoCallback> info;
   SSL_verify_cb verify_callback = nullptr;  // called on from ours even later: SSL_set_verify cannot take ours away
   bool client_ca_list_replaced = false;
-  bool verify_store_replaced = false;
   bool compression_switched_off = false;
 };
 
 // One allocation for each connection, a large part of it the name: the benchmarks hold it to 512 bytes.
 struct Connection {
-  // Whose handshake this is about: an SSL can be used again (SSL_clear), and nothing here may outlive its client.
-  std::array<unsigned char, SSL3_RANDOM_SIZE> client_random{};
+  // Whose handshake this is about: an SSL can be used again (SSL_clear), and nothing here may outlive its client. The
+  // beginning of the client's random, which it chooses itself, and, from the end of the handshake on, of the server's.
+  std::array<unsigned char, 16> client_random{};
+  std::array<unsigned char, 8> server_random{};
 
   // From bind_session and the certificate phase.
   std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> session_id_context{};
   std::int64_t max_age = std::numeric_limits<std::int32_t>::max();  // of an authentication, in seconds
   bool bound = false;
+  bool suspended = false;          // the client_hello handler will be called again for this ClientHello
+  bool retried = false;            // a HelloRetryRequest was sent
+  bool bound_again = false;        // for the ClientHello after it
+  bool doomed = false;             // this handshake must not complete
   bool asked = false;              // request_client_certificate was called in this handshake
   bool reuse_disabled = false;     // disable_session_reuse was
   bool verified = false;           // the verification that request_client_certificate relies on took place
@@ -57,10 +135,14 @@ struct Connection {
   bool handshake_done = false;
   X509Ptr leaf;
   std::int64_t not_after = std::numeric_limits<std::int64_t>::max();  // seconds since the epoch
+  std::unique_ptr<Authentication> authentication;
 
-  // The chain as it was asked for last, and whose it is.
-  Pem pem;
-  X509Ptr pem_leaf;
+  std::unique_ptr<Answers> answers;
+
+  // Whose hook is to be told of this handshake; null where nobody is, or has been.
+  SslCtxPtr told;
+  NotResumable not_resumable = NotResumable::nothing;
+  std::uint32_t chain_size = 0;  // of what was too large to carry
 
   ServerName server_name;                          // under install
   std::shared_ptr<const ClientAuthPolicy> policy;  // likewise, with policies
@@ -79,16 +161,24 @@ struct Connection {
 // The record of this handshake, once its ClientHello has been processed; null where there is none.
 [[nodiscard]] Connection* current_connection(const SSL* ssl) noexcept;
 
-// The record of this handshake in the callback for the ClientHello after a HelloRetryRequest; otherwise null.
-[[nodiscard]] Connection* retried_connection(const SSL* ssl) noexcept;
+// Whether OpenSSL has taken over what is in the first ClientHello of this handshake: that one's callback is over.
+[[nodiscard]] bool client_hello_taken_over(const SSL* ssl) noexcept;
+
+// In the client_hello callback: the record of this handshake, if the callback was called for it before (it was
+// suspended, or this is the ClientHello after a HelloRetryRequest); otherwise null.
+[[nodiscard]] Connection* begun_connection(SSL* ssl) noexcept;
 
 // The record of this handshake, made if there is none; null when memory has run out.
 [[nodiscard]] Connection* make_current_connection(SSL* ssl) noexcept;
+
+// The connection's answers, made if there are none; null when memory has run out.
+[[nodiscard]] Answers* make_answers(Connection& connection) noexcept;
 
 // The SSL_CTX slot, registered by the first call; negative when memory has run out. What is stored there is freed with
 // `release`.
 using Release = void (*)(void*);
 [[nodiscard]] int ssl_ctx_index(Release release) noexcept;
+[[nodiscard]] int ssl_ctx_index_if_registered() noexcept;
 
 // Whether the client's Finished has arrived: the first handshake is complete, but for what the server still sends.
 // (RFC 8446, section 4.4.4; it stays so during post-handshake authentication and renegotiation.)

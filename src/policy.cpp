@@ -11,13 +11,15 @@
 #include "certificate_phase.hpp"
 #include "error_queue.hpp"
 #include "out_of_memory.hpp"
+#include "session_binding.hpp"
 
 namespace client_tls {
 namespace {
 
 constexpr int max_depth = 99;
+constexpr int max_security_level = 5;
+constexpr std::chrono::seconds longest_tolerance{std::numeric_limits<std::int32_t>::max()};
 constexpr std::size_t max_tickets = 16;
-constexpr std::chrono::seconds longest_max_age{std::numeric_limits<std::int32_t>::max()};
 
 Result<void> check(bool good, std::string_view message) noexcept {
   if (good) return {};
@@ -44,11 +46,20 @@ Result<void> check_trust(const PolicyOptions& options) noexcept {
 Result<void> check_numbers(const PolicyOptions& options) noexcept {
   if (options.request > ClientCertificate::required) return check(false, "request: not one of its values");
   if (options.refusal > Refusal::host) return check(false, "refusal: not one of its values");
-  if (options.depth < 0 || options.depth > max_depth) return check(false, "depth: it must be 0 to 99");
-  if (options.tickets < 1 || options.tickets > max_tickets) return check(false, "tickets: it must be 1 to 16");
-  if (options.max_age && (options.max_age->count() < 1 || *options.max_age > longest_max_age)) {
-    return check(false, "max_age: it must be a second to 2^31 - 1 seconds");
+  if (options.purpose > Purpose::client_or_server) return check(false, "purpose: not one of its values");
+  if (options.expired_tolerance.count() < 0 || options.expired_tolerance > longest_tolerance) {
+    return check(false, "expired_tolerance: it must be 0 to 2^31 - 1 seconds");
   }
+  if (options.security_level < 0 || options.security_level > max_security_level) {
+    return check(false, "security_level: it must be 0 to 5");
+  }
+  if (!options.resume_without_certificate && options.request != ClientCertificate::optional) {
+    return check(false, "resume_without_certificate: it means nothing but where request is optional");
+  }
+  if (options.depth < 0 || options.depth > max_depth) return check(false, "depth: it must be 0 to 99");
+  if (options.tickets && (*options.tickets < 1 || *options.tickets > max_tickets))
+    return check(false, "tickets: it must be 1 to 16");
+  if (auto valid = check_max_age(options.max_age); !valid) return valid;
   return check_limits(options.limits);
 }
 
@@ -88,19 +99,25 @@ class Digested {
 
 // An option that is added to PolicyOptions, or to Limits, does not compile here until it has its line.
 bool digest(const PolicyOptions& options, ClientAuthPolicy::Digest& result) {
-  const auto& [request, refusal, anchors, hints, crls, depth, max_age, tickets, resumption, limits] = options;
+  const auto& [request, refusal, anchors, hints, crls, purpose, expired_tolerance, security_level, depth, max_age,
+               tickets, resumption, resume_without_certificate, limits] = options;
   const auto& [max_chain_bytes, max_chain_certificates, max_carried_bytes] = limits;
   Digested all;
+  all.add(session_format);
   all.add(static_cast<int>(request));
   all.add(static_cast<int>(refusal));
   if (!all.add(anchors, X509_digest)) return false;
   all.add(hints.has_value());
   if (hints && !all.add(*hints, X509_digest)) return false;
   if (!all.add(crls, X509_CRL_digest)) return false;
+  all.add(static_cast<int>(purpose));
+  all.add(expired_tolerance.count());
+  all.add(security_level);
   all.add(depth);
   all.add(max_age.value_or(std::chrono::seconds::zero()).count());
-  all.add(tickets);
+  all.add(tickets.value_or(0));
   all.add(resumption);
+  all.add(resume_without_certificate);
   all.add(max_chain_bytes);
   all.add(max_chain_certificates);
   all.add(max_carried_bytes);
@@ -121,6 +138,23 @@ Result<X509StorePtr> make_store(const PolicyOptions& options) noexcept {
   }
   if (!good) return openssl_failure("the anchors and revocation lists cannot be used");
   return store;
+}
+
+// Of two lists of one issuer the one that ends later counts.
+std::chrono::sys_seconds end_of_lists(const std::vector<X509CrlPtr>& crls) noexcept {
+  auto first = std::chrono::sys_seconds::max();
+  for (const auto& crl : crls) {
+    auto last = std::chrono::sys_seconds::min();
+    for (const auto& other : crls) {
+      if (X509_NAME_cmp(X509_CRL_get_issuer(crl.get()), X509_CRL_get_issuer(other.get())) != 0) continue;
+      const ASN1_TIME* end = X509_CRL_get0_nextUpdate(other.get());
+      const std::chrono::seconds since{end != nullptr ? seconds_since_epoch(end)
+                                                      : std::numeric_limits<std::int64_t>::max()};
+      last = std::max(last, std::chrono::sys_seconds{since});
+    }
+    first = std::min(first, last);
+  }
+  return first;
 }
 
 Result<X509NameStackPtr> make_hint_names(const PolicyOptions& options) {
@@ -149,6 +183,7 @@ Result<PolicyPtr> ClientAuthPolicy::make(PolicyOptions options) noexcept {
     if (!store) return store.error();
     auto names = make_hint_names(policy->options_);
     if (!names) return names.error();
+    policy->lists_end_ = end_of_lists(policy->options_.crls);
     policy->store_ = *std::move(store);
     policy->hint_names_ = *std::move(names);
     return policy;

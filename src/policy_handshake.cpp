@@ -1,8 +1,12 @@
 #include "policy_handshake.hpp"
 
+#include <openssl/x509v3.h>
+
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
+#include "certificate_list.hpp"
 #include "certificate_phase.hpp"
 #include "error_queue.hpp"
 #include "session_binding.hpp"
@@ -10,36 +14,95 @@
 namespace client_tls {
 namespace {
 
+constexpr unsigned long strict_flags =
+    X509_V_FLAG_X509_STRICT | X509_V_FLAG_SUITEB_128_LOS | X509_V_FLAG_SUITEB_128_LOS_ONLY | X509_V_FLAG_SUITEB_192_LOS;
+
 // Everything that decides who may resume: the policy, and the name in canonical form.
 Result<void> bind_to_policy(SSL* ssl, Connection& connection, const ClientAuthPolicy& policy) noexcept {
   static constexpr std::string_view prefix = "policy:";
+  constexpr std::size_t strictness_size = 6;
   const std::string_view name = connection.server_name.view();
-  std::array<char, prefix.size() + sizeof(ClientAuthPolicy::Digest) + ServerName::max_size> scope;
+  std::array<char, prefix.size() + sizeof(ClientAuthPolicy::Digest) + strictness_size + ServerName::max_size> scope;
   char* end = std::ranges::copy(prefix, scope.data()).out;
   end = std::ranges::copy(policy.digest(), end).out;
+  const HostStrictness strictness = strictness_of(ssl, policy.options());
+  put_number<4>(reinterpret_cast<unsigned char*>(end), strictness.flags);
+  end[4] = static_cast<char>(strictness.security_level);
+  // While a revocation list has ended no session is accepted: those that were made before have another scope.
+  end[5] = static_cast<char>(lists_have_ended(policy) ? 1 : 0);
+  end += strictness_size;
   end = std::ranges::copy(name, end).out;
-  return bind(ssl, connection, {scope.data(), end});
+  return bind(ssl, connection, {scope.data(), end}, Caller::library);
 }
 
 // Whether the connection is about the ClientHello that is being processed, whose random OpenSSL has not taken over yet.
 bool in_client_hello(const Connection& connection, const SSL* ssl) noexcept {
   const unsigned char* random = nullptr;
   const std::size_t size = SSL_client_hello_get0_random(const_cast<SSL*>(ssl), &random);
-  return size == connection.client_random.size() && std::equal(random, random + size, connection.client_random.begin());
+  return size >= connection.client_random.size() &&
+         std::equal(connection.client_random.begin(), connection.client_random.end(), random);
+}
+
+// The policy alone decides what loosens a verification: what the host has set on the SSL or its SSL_CTX is replaced,
+// and put back when the handshake is done.
+Result<void> verify_by_policy(SSL* ssl, Connection& connection, const ClientAuthPolicy& policy) noexcept {
+  const HostStrictness strictness = strictness_of(ssl, policy.options());
+  HostVerification* host = make_host_verification(connection);
+  if (host == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  X509_VERIFY_PARAM* param = SSL_get0_param(ssl);
+  if (!host->param) {
+    host->inherit_flags = X509_VERIFY_PARAM_get_inh_flags(param);
+    X509_VERIFY_PARAM_set_inh_flags(param, 0);  // some keep it from being copied
+    host->param.reset(X509_VERIFY_PARAM_new());
+    if (!host->param || X509_VERIFY_PARAM_set1(host->param.get(), param) != 1) {
+      host->param.reset();
+      return openssl_failure("the host's verify parameters could not be kept");
+    }
+    X509_STORE* store = nullptr;
+    SSL_get0_verify_cert_store(ssl, &store);
+    if (store != nullptr) X509_STORE_up_ref(store);
+    host->store.reset(store);
+  }
+  X509_VERIFY_PARAM_clear_flags(param, ~0UL);
+  const bool good =
+      X509_VERIFY_PARAM_set_flags(param, strictness.flags) == 1 &&
+      X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT) == 1 &&
+      X509_VERIFY_PARAM_set_trust(param, X509_TRUST_SSL_CLIENT) == 1 &&
+      X509_VERIFY_PARAM_set1_host(param, nullptr, 0) == 1 && X509_VERIFY_PARAM_set1_email(param, nullptr, 0) == 1 &&
+      X509_VERIFY_PARAM_set1_ip(param, nullptr, 0) == 1 && X509_VERIFY_PARAM_set1_policies(param, nullptr) == 1 &&
+      SSL_set1_verify_cert_store(ssl, policy.get0_store()) == 1;
+  X509_VERIFY_PARAM_set_hostflags(param, 0);
+  X509_VERIFY_PARAM_set_auth_level(param, strictness.security_level);
+  X509_VERIFY_PARAM_set_depth(param, policy.options().depth);
+  if (!good) return openssl_failure("the policy's anchors could not be set");
+  return {};
 }
 
 // From the ClientHello on, not only from the certificate phase, which another SSL_CTX may have without us: a client
 // that gets there cannot pass for one that was not asked.
 void require_by_policy(SSL* ssl, Connection& connection, const PolicyOptions& options) noexcept {
+  if (options.request == ClientCertificate::required) {
+    // Before the session is looked up: with an external PSK OpenSSL asks for no certificate.
+    SSL_set_psk_server_callback(ssl, nullptr);
+    SSL_set_psk_find_session_callback(ssl, nullptr);
+    watch_security(ssl, connection);
+  }
   if (!connection.host.max_early_data) connection.host.max_early_data = SSL_get_max_early_data(ssl);
   SSL_set_max_early_data(ssl, 0);
   connection.required = options.request == ClientCertificate::required;
   connection.refuse_unverified = connection.required && options.refusal == Refusal::handshake;
+  set_limits(ssl, connection, options.limits);
   const int mode = connection.refuse_unverified ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER;
   verify_by_our_rules(ssl, connection, mode);
 }
 
 }  // namespace
+
+HostStrictness strictness_of(SSL* ssl, const PolicyOptions& options) noexcept {
+  const auto suite_b = static_cast<unsigned long>(SSL_set_cert_flags(ssl, 0)) & SSL_CERT_FLAG_SUITEB_128_LOS;
+  return {.flags = (X509_VERIFY_PARAM_get_flags(SSL_get0_param(ssl)) | suite_b) & strict_flags,
+          .security_level = std::max(SSL_get_security_level(ssl), options.security_level)};
+}
 
 Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr policy) noexcept {
   if (policy == nullptr) return failure(Errc::invalid_argument, "there is no policy for the server name");
@@ -47,8 +110,8 @@ Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr polic
   const PolicyOptions& options = policy->options();
   SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
   SSL_set_verify(ssl, SSL_VERIFY_NONE, nullptr);  // what holds after the handshake, and where nothing is asked
-  if (options.resumption) {
-    set_num_tickets(ssl, connection, options.tickets);
+  if (options.resumption && !lists_have_ended(*policy)) {
+    if (options.tickets) set_num_tickets(ssl, connection, std::min(*options.tickets, SSL_get_num_tickets(ssl)));
   } else {
     forbid_reuse(ssl, connection);
   }
@@ -56,6 +119,30 @@ Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr polic
   if (options.request != ClientCertificate::none) require_by_policy(ssl, connection, options);
   connection.policy = std::move(policy);
   return {};
+}
+
+std::uint8_t leniency_for(const ClientAuthPolicy& policy, X509_STORE_CTX* store) noexcept {
+  const PolicyOptions& options = policy.options();
+  X509* certificate = X509_STORE_CTX_get_current_cert(store);
+  const int depth = X509_STORE_CTX_get_error_depth(store);
+  switch (X509_STORE_CTX_get_error(store)) {
+    case X509_V_ERR_CERT_HAS_EXPIRED: {
+      const bool tolerated = depth == 0 && seconds_since_epoch(X509_get0_notAfter(certificate)) >
+                                               std::time(nullptr) - options.expired_tolerance.count();
+      return tolerated && options.expired_tolerance.count() > 0 ? expired_tolerated : 0;
+    }
+    case X509_V_ERR_INVALID_PURPOSE: {
+      // OpenSSL has no purpose for both.
+      const bool for_servers = X509_check_purpose(certificate, X509_PURPOSE_SSL_SERVER, depth > 0 ? 1 : 0) == 1;
+      return for_servers && options.purpose == Purpose::client_or_server ? server_purpose_tolerated : 0;
+    }
+    default:
+      return 0;
+  }
+}
+
+bool lists_have_ended(const ClientAuthPolicy& policy) noexcept {
+  return std::chrono::sys_seconds{std::chrono::seconds{std::time(nullptr)}} >= policy.lists_end();
 }
 
 Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {
@@ -68,13 +155,10 @@ Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {
   X509NameStackPtr names{SSL_dup_CA_list(policy.get0_hint_names())};
   if (names == nullptr) return failure(Errc::out_of_memory, "out of memory");
   // Not before: SSL_set_SSL_CTX, in a servername callback, takes the store away with the certificate.
-  if (SSL_set1_verify_cert_store(ssl, policy.get0_store()) != 1) {
-    return openssl_failure("the policy's anchors could not be set");
-  }
-  connection.host.verify_store_replaced = true;
-  SSL_set_verify_depth(ssl, policy.options().depth);
+  if (auto verified = verify_by_policy(ssl, connection, policy); !verified) return verified;
+  if (connection.required && !watch_security(ssl, connection)) return failure(Errc::out_of_memory, "out of memory");
   make_dead(ssl);
-  ask(ssl, connection, std::move(names), policy.options().limits);
+  ask(ssl, connection, std::move(names));
   return {};
 }
 

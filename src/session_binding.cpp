@@ -6,9 +6,13 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <new>
+#include <optional>
 
 #include "callbacks.hpp"
 #include "certificate_list.hpp"
+#include "certificate_phase.hpp"
+#include "client_tls/policy.hpp"
 #include "error_queue.hpp"
 #include "openssl_version.hpp"
 
@@ -28,23 +32,30 @@ using Digest = std::array<unsigned char, digest_size>;
 //                certificate of the chain, or after the longest time that it may last
 //       13     8  when the client proved itself: the first, full handshake
 //       21    32  SHA-256 of the leaf's DER, which OpenSSL keeps in the session itself
-//       53     3  size of what follows
-//       56        the other certificates that the client sent, in its order, as in certificate_list.hpp
+//       53     1  number of errors that its verification found: 0 is success
+//       54     1  which leniency was needed (Leniency)
+//       55        each of the errors, in the order found: its code in two bytes (Reason::code), its depth in one
+//              3  size of what follows
+//                 the other certificates that the client sent, in its order, as in certificate_list.hpp
 //
 // A change of the layout is a new version, and a new version is a new session id context: sessions of another version
 // are full handshakes.
 constexpr std::string_view tag = "CTLS";
-constexpr unsigned char version = 1;
 constexpr std::size_t version_at = 4;
 constexpr std::size_t not_after_at = 5;
 constexpr std::size_t authenticated_at = 13;
 constexpr std::size_t leaf_digest_at = 21;
-constexpr std::size_t chain_size_at = 53;
-constexpr std::size_t chain_at = 56;
+constexpr std::size_t reason_count_at = 53;
+constexpr std::size_t leniency_at = 54;
+constexpr std::size_t reasons_at = 55;
+constexpr std::size_t reason_size = 3;
+constexpr std::size_t chain_size_size = 3;
+constexpr std::size_t least_size = reasons_at + chain_size_size;
 
 struct Envelope {
   std::int64_t not_after;
   ByteView leaf_digest;
+  Authentication authentication;
   ByteView certificates;
 };
 
@@ -58,23 +69,41 @@ Result<Digest> digest_of(const X509* certificate) noexcept {
   return digest;
 }
 
+// Reads the reasons of an envelope; what is behind them, or nothing, if they are not whole.
+std::optional<ByteView> take_reasons(ByteView bytes, Authentication& authentication) noexcept {
+  const std::size_t count = bytes[reason_count_at];
+  if (count > authentication.reasons.size() || bytes.size() < least_size + count * reason_size) return std::nullopt;
+  for (std::size_t i = 0; i < count; ++i) {
+    const unsigned char* reason = bytes.data() + reasons_at + i * reason_size;
+    authentication.reasons[i] = {.code = static_cast<std::uint16_t>(get_number<2>(reason)), .depth = reason[2]};
+  }
+  authentication.reason_count = static_cast<std::uint8_t>(count);
+  authentication.leniency = bytes[leniency_at];
+  return bytes.subspan(reasons_at + count * reason_size);
+}
+
 // The envelope in a session, if it is one of ours, and whole.
 Result<Envelope> open_envelope(SSL_SESSION* session) noexcept {
-  constexpr std::string_view not_carried = "the resumed session does not carry its client's chain";
+  const Error not_carried = failure(Errc::chain_not_carried, "the resumed session does not carry its client's chain");
   void* data = nullptr;
   std::size_t size = 0;
-  if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 || data == nullptr || size < chain_at) {
-    return failure(Errc::chain_not_carried, not_carried);
+  if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 || data == nullptr || size < least_size) {
+    return not_carried;
   }
-  const auto* bytes = static_cast<const unsigned char*>(data);
-  const ByteView certificates{bytes + chain_at, size - chain_at};
-  if (std::memcmp(bytes, tag.data(), tag.size()) != 0 || bytes[version_at] != version ||
-      get_number<3>(bytes + chain_size_at) != certificates.size() || !well_formed(certificates)) {
-    return failure(Errc::chain_not_carried, not_carried);
+  const ByteView bytes{static_cast<const unsigned char*>(data), size};
+  if (std::memcmp(bytes.data(), tag.data(), tag.size()) != 0 || bytes[version_at] != session_format) return not_carried;
+  Envelope envelope{.not_after = static_cast<std::int64_t>(get_number<8>(&bytes[not_after_at])),
+                    .leaf_digest = bytes.subspan(leaf_digest_at, digest_size),
+                    .authentication = {},
+                    .certificates = {}};
+  envelope.authentication.authenticated_at = static_cast<std::int64_t>(get_number<8>(&bytes[authenticated_at]));
+  const auto rest = take_reasons(bytes, envelope.authentication);
+  if (!rest) return not_carried;
+  envelope.certificates = rest->subspan(chain_size_size);
+  if (get_number<3>(rest->data()) != envelope.certificates.size() || !well_formed(envelope.certificates)) {
+    return not_carried;
   }
-  return Envelope{.not_after = static_cast<std::int64_t>(get_number<8>(bytes + not_after_at)),
-                  .leaf_digest = {bytes + leaf_digest_at, digest_size},
-                  .certificates = certificates};
+  return envelope;
 }
 
 bool is_about(const Envelope& envelope, const X509* leaf) noexcept {
@@ -82,52 +111,37 @@ bool is_about(const Envelope& envelope, const X509* leaf) noexcept {
   return digest && std::ranges::equal(*digest, envelope.leaf_digest);
 }
 
-Result<Buffer> make_envelope(const X509* leaf, const STACK_OF(X509) * others, std::int64_t not_after,
-                             std::size_t max_carried_bytes) noexcept {
+Result<Buffer> make_envelope(const X509* leaf, const STACK_OF(X509) * others, Connection& connection) noexcept {
   const auto chain_size = encoded_size(nullptr, others);
   if (!chain_size) return chain_size.error();
   // The leaf travels in the session as well, and a session over 0xFF00 bytes would end the handshake.
   const auto leaf_size = encoded_size(leaf, nullptr);
   if (!leaf_size) return leaf_size.error();
-  if (*chain_size > max_carried_bytes || *chain_size + *leaf_size > Limits::max_limit_bytes) {
+  connection.chain_size = static_cast<std::uint32_t>(*chain_size);
+  if (*chain_size > connection.max_carried_bytes || *chain_size + *leaf_size > Limits::max_limit_bytes) {
     return failure(Errc::invalid_argument, "the chain is too large for a session");
   }
   const auto digest = digest_of(leaf);
   if (!digest) return digest.error();
-  auto envelope = make_buffer(chain_at + *chain_size);
+  const Authentication& authentication = *connection.authentication;
+  auto envelope = make_buffer(least_size + authentication.reason_count * reason_size + *chain_size);
   if (!envelope) return envelope;
   unsigned char* out = envelope->bytes.get();
   std::memcpy(out, tag.data(), tag.size());
-  out[version_at] = version;
-  put_number<8>(out + not_after_at, static_cast<std::uint64_t>(not_after));
-  put_number<8>(out + authenticated_at, static_cast<std::uint64_t>(std::time(nullptr)));
+  out[version_at] = session_format;
+  put_number<8>(out + not_after_at, static_cast<std::uint64_t>(connection.not_after));
+  put_number<8>(out + authenticated_at, static_cast<std::uint64_t>(authentication.authenticated_at));
   std::memcpy(out + leaf_digest_at, digest->data(), digest_size);
-  put_number<3>(out + chain_size_at, *chain_size);
-  (void)encode_certificates(nullptr, others, out + chain_at);
-  return envelope;
-}
-
-// A time that cannot be read has passed.
-std::int64_t seconds_since_epoch(const ASN1_TIME* time) noexcept {
-  using namespace std::chrono;
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return std::numeric_limits<std::int64_t>::min();
-  const sys_days date = year{parts.tm_year + 1900} / month{static_cast<unsigned>(parts.tm_mon) + 1} /
-                        day{static_cast<unsigned>(parts.tm_mday)};
-  return duration_cast<seconds>(date.time_since_epoch() + hours{parts.tm_hour} + minutes{parts.tm_min} +
-                                seconds{parts.tm_sec})
-      .count();
-}
-
-// When the first of the certificates that the client sent, or that its verification relied on, ends.
-std::int64_t first_not_after(const SSL* ssl, const X509* leaf) noexcept {
-  std::int64_t first = seconds_since_epoch(X509_get0_notAfter(leaf));
-  for (const STACK_OF(X509) * chain : {SSL_get_peer_cert_chain(ssl), SSL_get0_verified_chain(ssl)}) {
-    for (int i = 0; i < sk_X509_num(chain); ++i) {
-      first = std::min(first, seconds_since_epoch(X509_get0_notAfter(sk_X509_value(chain, i))));
-    }
+  out[reason_count_at] = authentication.reason_count;
+  out[leniency_at] = authentication.leniency;
+  out += reasons_at;
+  for (std::size_t i = 0; i < authentication.reason_count; ++i, out += reason_size) {
+    put_number<2>(out, authentication.reasons[i].code);
+    out[2] = authentication.reasons[i].depth;
   }
-  return first;
+  put_number<3>(out, *chain_size);
+  (void)encode_certificates(nullptr, others, out + chain_size_size);
+  return envelope;
 }
 
 void make_dead(SSL_SESSION* session) noexcept {
@@ -149,58 +163,129 @@ bool clamp_timeout(SSL_SESSION* session, std::int64_t date, std::int64_t end) no
   return true;
 }
 
-// Whether the session of a full handshake may be resumed; what it must carry for that is then in it.
-bool seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
-  if (connection.reuse_disabled) return false;
-  const X509* leaf = connection.leaf.get();
-  if (leaf == nullptr) return !connection.required && !(connection.asked && presented_raw_public_key(ssl));
-  if (connection.required && SSL_get_verify_result(ssl) != X509_V_OK) return false;
-  // A verification that bypassed ours proves nothing that we could vouch for.
-  if (connection.asked && !connection.verified) return false;
-  const std::int64_t now = session_time(session);
-  connection.not_after = std::min(first_not_after(ssl, leaf), now + connection.max_age);
-  if (!clamp_timeout(session, now, connection.not_after)) return false;
-  const auto envelope =
-      make_envelope(leaf, SSL_get_peer_cert_chain(ssl), connection.not_after, connection.max_carried_bytes);
-  return envelope && SSL_SESSION_set1_ticket_appdata(session, envelope->bytes.get(), envelope->size) == 1;
+// Records what is known of the client that has just proved itself; without memory, nothing.
+void authenticate(SSL* ssl, Connection& connection) noexcept {
+  if (!connection.authentication) connection.authentication.reset(new (std::nothrow) Authentication);
+  if (!connection.authentication) return;
+  Authentication& authentication = *connection.authentication;
+  authentication.authenticated_at = std::time(nullptr);
+  connection.not_after =
+      std::min(first_not_after(connection.leaf.get(), {SSL_get0_verified_chain(ssl)}, connection.policy.get()),
+               authentication.authenticated_at + connection.max_age);
+  const long result = SSL_get_verify_result(ssl);
+  if (result != X509_V_OK && authentication.reason_count == 0) authentication.add(static_cast<int>(result), 0);
 }
 
-Result<void> check_client_hello(SSL* ssl) noexcept {
-  if (client_finished(ssl)) return failure(Errc::handshake_over, "the handshake is complete");
-  Digest current{};
-  SSL_get_client_random(ssl, current.data(), current.size());
-  const unsigned char* random = nullptr;
-  const std::size_t size = SSL_client_hello_get0_random(ssl, &random);
-  if (size == 0) {
-    if (current == Digest{}) return failure(Errc::too_early, "no ClientHello has arrived");
-    return failure(Errc::too_late, "the ClientHello has been processed");
+// Why the session of a client without a certificate may not be resumed, if it may not.
+NotResumable without_certificate(SSL* ssl, const Connection& connection) noexcept {
+  const bool asks_each_time = connection.policy != nullptr && !connection.policy->options().resume_without_certificate;
+  const bool raw_key = connection.asked && presented_raw_public_key(ssl);
+  return asks_each_time || connection.required || raw_key ? NotResumable::no_certificate : NotResumable::nothing;
+}
+
+// Puts what must travel into the session.
+NotResumable carry(const X509* leaf, const STACK_OF(X509) * others, Connection& connection,
+                   SSL_SESSION* session) noexcept {
+  const auto envelope = make_envelope(leaf, others, connection);
+  if (!envelope) {
+    return envelope.error().code == Errc::invalid_argument ? NotResumable::too_large : NotResumable::memory;
   }
-  // OpenSSL takes over the random when the client_hello callback has returned. In the servername callback it is there
-  // already, and so it is on the ClientHello after a HelloRetryRequest; but then the server has written something.
-  const bool taken_over = std::ranges::equal(current, ByteView{random, size});
-  if (taken_over && BIO_number_written(SSL_get_wbio(ssl)) == 0) {
-    return failure(Errc::too_late, "the session has been looked up: only the client_hello callback comes before that");
-  }
-  return {};
+  const bool carried = SSL_SESSION_set1_ticket_appdata(session, envelope->bytes.get(), envelope->size) == 1;
+  return carried ? NotResumable::nothing : NotResumable::memory;
+}
+
+// Takes over what a resumed session carries; why it may not be resumed again, if it may not.
+NotResumable take_over(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
+  const X509* leaf = SSL_get0_peer_certificate(ssl);
+  if (leaf == nullptr) return without_certificate(ssl, connection);  // an external PSK may have come to this
+  auto envelope = open_envelope(session);
+  if (!envelope || !is_about(*envelope, leaf)) return NotResumable::not_carried;
+  connection.authentication.reset(new (std::nothrow) Authentication(std::move(envelope->authentication)));
+  connection.carried = connection.authentication != nullptr;
+  connection.not_after = envelope->not_after;
+  return connection.carried ? NotResumable::nothing : NotResumable::memory;
+}
+
+// Why the session of a full handshake may not be resumed; if it may, what it must carry for that is in it then.
+NotResumable seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
+  if (connection.reuse_disabled) return NotResumable::reuse_disabled;
+  const X509* leaf = connection.leaf.get();
+  if (leaf == nullptr) return without_certificate(ssl, connection);
+  if (connection.required && SSL_get_verify_result(ssl) != X509_V_OK) return NotResumable::not_verified;
+  // A verification that bypassed ours proves nothing that we could vouch for.
+  if (connection.asked && !connection.verified) return NotResumable::not_verified;
+  if (!connection.authentication) return NotResumable::memory;
+  // The authentication lasts as long as what it relies on; the session no longer than anything that it carries, which
+  // can have ended before, beside a chain that is valid.
+  const std::int64_t end =
+      std::min(connection.not_after, first_not_after(leaf, {SSL_get_peer_cert_chain(ssl)}, connection.policy.get()));
+  if (!clamp_timeout(session, session_time(session), end)) return NotResumable::ended;
+  connection.not_after = end;
+  return carry(leaf, SSL_get_peer_cert_chain(ssl), connection, session);
 }
 
 }  // namespace
 
-Result<void> bind(SSL* ssl, Connection& connection, std::string_view scope) noexcept {
-  if (auto early = check_client_hello(ssl); !early) return early;
+std::int64_t seconds_since_epoch(const ASN1_TIME* time) noexcept {
+  using namespace std::chrono;
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return std::numeric_limits<std::int64_t>::min();
+  const sys_days date = year{parts.tm_year + 1900} / month{static_cast<unsigned>(parts.tm_mon) + 1} /
+                        day{static_cast<unsigned>(parts.tm_mday)};
+  return duration_cast<seconds>(date.time_since_epoch() + hours{parts.tm_hour} + minutes{parts.tm_min} +
+                                seconds{parts.tm_sec})
+      .count();
+}
+
+std::int64_t first_not_after(const X509* leaf, std::initializer_list<const STACK_OF(X509) *> chains,
+                             const ClientAuthPolicy* policy) noexcept {
+  std::int64_t first = seconds_since_epoch(X509_get0_notAfter(leaf));
+  if (policy != nullptr && first > 0) first += policy->options().expired_tolerance.count();
+  for (const STACK_OF(X509) * chain : chains) {
+    for (int i = 0; i < sk_X509_num(chain); ++i) {
+      const X509* certificate = sk_X509_value(chain, i);
+      if (certificate != leaf) first = std::min(first, seconds_since_epoch(X509_get0_notAfter(certificate)));
+    }
+  }
+  return first;
+}
+
+Result<void> check_client_hello(SSL* ssl) noexcept {
+  if (client_finished(ssl)) return failure(Errc::handshake_over, "the handshake is complete");
+  const bool taken_over = client_hello_taken_over(ssl);
+  const unsigned char* random = nullptr;
+  if (SSL_client_hello_get0_random(ssl, &random) == 0) {
+    if (!taken_over) return failure(Errc::too_early, "no ClientHello has arrived");
+    return failure(Errc::too_late, "the ClientHello has been processed");
+  }
+  if (!taken_over) return {};
+  // It is the servername callback, or the ClientHello after a HelloRetryRequest, of which OpenSSL does not say in which
+  // of its callbacks it is: that one can be bound once.
+  const Connection* connection = current_connection(ssl);
+  if (connection != nullptr && connection->bound && connection->retried && !connection->bound_again) return {};
+  return failure(Errc::too_late, "the session has been looked up: only the client_hello callback comes before that");
+}
+
+Result<void> bind(SSL* ssl, Connection& connection, std::string_view scope, Caller caller) noexcept {
+  const bool retried = client_hello_taken_over(ssl) && connection.retried;
   if (scope.empty() || scope.size() > max_scope_size) {
     return failure(Errc::invalid_argument, "the scope must have 1 to 4096 bytes");
   }
   // Short, so that with most names there is one block to digest.
-  static constexpr std::string_view domain = "client-tls scope 1\n";
-  static_assert(version == 1);
+  static constexpr std::string_view domain = "client-tls scope 2\n";
+  static_assert(session_format == 2);
   std::array<char, domain.size() + max_scope_size> text;
   std::ranges::copy(scope, std::ranges::copy(domain, text.begin()).out);
   Digest digest;
   if (EVP_Digest(text.data(), domain.size() + scope.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1) {
     return openssl_failure("the scope could not be digested");
   }
+  // What a scope is made from, the client may not change between its two ClientHellos (RFC 8446, section 4.1.2).
+  if (caller == Caller::host && retried && digest != connection.session_id_context) {
+    return failure(Errc::too_late, "the scope is another one than before the HelloRetryRequest");
+  }
   reset(ssl, connection);
+  connection.retried = connection.bound_again = retried;
   if (SSL_set_session_id_context(ssl, digest.data(), digest.size()) != 1) {
     return openssl_failure("the session id context could not be set");
   }
@@ -220,19 +305,25 @@ void make_dead(SSL* ssl) noexcept {
 
 void settle(SSL* ssl, Connection& connection) noexcept {
   connection.settled = true;
+  SSL_get_server_random(ssl, connection.server_random.data(), connection.server_random.size());
   SSL_SESSION* session = SSL_get_session(ssl);
   X509* leaf = SSL_get0_peer_certificate(ssl);
   if (leaf != nullptr && X509_up_ref(leaf) == 1) connection.leaf.reset(leaf);
   if (SSL_session_reused(ssl) == 1) {
-    if (leaf == nullptr) return;
-    const auto envelope = open_envelope(session);
-    connection.carried = envelope && is_about(*envelope, leaf);
-    if (connection.carried) connection.not_after = envelope->not_after;
+    // It is not made dead: it can be the cache's, which other threads are looking at. Its tickets are (prepare_ticket).
+    connection.not_resumable = take_over(ssl, connection, session);
+    if (connection.not_resumable != NotResumable::nothing) set_num_tickets(ssl, connection, 0);
     return;
   }
-  connection.carried = seal(ssl, connection, session);
+  if (leaf != nullptr && connection.asked && !connection.verified) {
+    SSL_set_verify_result(ssl, X509_V_ERR_APPLICATION_VERIFICATION);  // as the log says
+  }
+  if (leaf != nullptr) authenticate(ssl, connection);
+  connection.not_resumable = seal(ssl, connection, session);
+  connection.carried = connection.not_resumable == NotResumable::nothing;
   if (!connection.carried) {
     make_dead(session);
+    set_num_tickets(ssl, connection, 0);  // in TLS 1.2 the ServerHello has promised one: it is sent, dead
   } else if (connection.asked) {
     SSL_SESSION_set1_id_context(session, connection.session_id_context.data(),
                                 static_cast<unsigned>(connection.session_id_context.size()));
@@ -243,7 +334,7 @@ void prepare_ticket(SSL* ssl, const Connection& connection) noexcept {
   SSL_SESSION* session = SSL_get_session(ssl);
   const X509* leaf = SSL_get0_peer_certificate(ssl);
   const bool unchanged = connection.settled && leaf == connection.leaf.get();
-  const bool whole = connection.carried || leaf == nullptr;
+  const bool whole = connection.carried || (leaf == nullptr && connection.not_resumable == NotResumable::nothing);
   if (!unchanged || !whole) {
     make_dead(session);
     return;

@@ -565,7 +565,8 @@ TEST_CASE("binding: a chain over its budget makes its session not resumable, nev
     for (const std::size_t budget : {std::size_t{2048}, size - 1, size}) {
       DYNAMIC_SECTION(to_string(mechanism) << ", budget " << budget) {
         Server server{mechanism};
-        server.on_certificate = [&](SSL* ssl) { return ask(ssl, {}, {.max_carried_bytes = budget}); };
+        server.on_client_hello = [&](SSL* ssl) { return bind_with_limits(ssl, {.max_carried_bytes = budget}); };
+        server.on_certificate = [](SSL* ssl) { return ask(ssl); };
         Pair first{server, options};
         REQUIRE(first.done());
         CHECK(first.verify() == "SUCCESS");

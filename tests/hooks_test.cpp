@@ -1,10 +1,10 @@
-// install(): the hooks, their decisions and their failures.
+// The hooks of install(), their decisions and their failures.
 #include "client_tls/hooks.hpp"
 
 #include <stdexcept>
 
 #include "support/catch.hpp"
-#include "support/pair.hpp"
+#include "support/policies.hpp"
 
 using namespace test;
 using client_tls::Decision;
@@ -12,10 +12,16 @@ using client_tls::Errc;
 using client_tls::Handshake;
 using client_tls::HookError;
 using client_tls::Hooks;
-using client_tls::install;
 using client_tls::Phase;
 
 namespace {
+
+// Every name has a policy that asks for nothing, or the one that is given.
+client_tls::Result<void> install(SSL_CTX* ssl_ctx, Hooks hooks, const client_tls::PolicyPtr& policy = make_policy()) {
+  return client_tls::install(ssl_ctx,
+                             std::make_shared<client_tls::CurrentPolicies>(client_tls::PolicyTable{policy, policy}),
+                             std::move(hooks));
+}
 
 ClientOptions offering(ClientOptions options, const client_tls::SslSessionPtr& session) {
   options.session = session.get();
@@ -68,10 +74,9 @@ TEST_CASE("hooks: both handlers know the ClientHello's name, and the facade is i
         calls.push_back("certificate " + std::string(handshake.server_name()));
         CHECK(handshake.phase() == Phase::certificate);
         CHECK(handshake.tls().bind_session("x").error().code == Errc::wrong_phase);
-        CHECK(handshake.tls().request_client_certificate());
         return Decision::proceed;
       };
-      REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+      REQUIRE(install(server.ssl_ctx(), std::move(hooks), make_policy(asking())));
       Pair first{server, client1("Www.Example.TEST")};
       CHECK(first.verify() == "SUCCESS");
       CHECK(calls == std::vector<std::string>{"client_hello www.example.test", "certificate www.example.test"});
@@ -84,27 +89,30 @@ TEST_CASE("hooks: both handlers know the ClientHello's name, and the facade is i
   }
 }
 
-TEST_CASE("hooks: a handler's own scope replaces the server name's") {
+TEST_CASE("hooks: what the policy decides is not decided otherwise by a handler") {
   for (const Mechanism mechanism : all_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       Server server{mechanism};
-      std::string scope = "one";
+      std::vector<std::optional<Errc>> answers;
+      const auto answer = [&](const client_tls::Result<void>& result) {
+        answers.push_back(result ? std::optional<Errc>() : result.error().code);
+      };
       Hooks hooks;
       hooks.client_hello = [&](Handshake& handshake) {
-        return handshake.tls().bind_session(scope) ? Decision::proceed : Decision::reject;
+        answer(handshake.tls().bind_session("mine"));
+        return Decision::proceed;
       };
-      hooks.certificate = [](Handshake& handshake) {
-        return handshake.tls().request_client_certificate() ? Decision::proceed : Decision::reject;
+      hooks.certificate = [&](Handshake& handshake) {
+        answer(handshake.tls().request_client_certificate());
+        return Decision::proceed;
       };
-      REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
-      Pair first{server, client1()};
-      Pair same{server, offering(client1(), first.session())};
-      CHECK(same.resumed());
-      CHECK(same.chain() == first.chain());
-      scope = "two";
-      Pair other{server, offering(client1(), same.session())};
-      REQUIRE(other.done());
-      CHECK_FALSE(other.resumed());
+      REQUIRE(
+          install(server.ssl_ctx(), std::move(hooks), make_policy(asking(client_tls::ClientCertificate::required))));
+      CHECK_FALSE(Pair(server, {}).done());
+      CHECK(answers == std::vector<std::optional<Errc>>{Errc::policy_in_force, Errc::policy_in_force});
+      Pair first{server, client1("a.test")};
+      CHECK(first.verify() == "SUCCESS");
+      CHECK_FALSE(Pair(server, offering(client1("b.test"), first.session())).resumed());
     }
   }
 }
@@ -174,11 +182,10 @@ TEST_CASE("hooks: a handshake is suspended and taken up again, in both phases") 
         int certificate_answers = 0;
         Hooks hooks;
         hooks.client_hello = [&](Handshake&) { return hello_answers > 0 ? Decision::proceed : Decision::suspend; };
-        hooks.certificate = [&](Handshake& handshake) {
-          if (certificate_answers == 0) return Decision::suspend;
-          return handshake.tls().request_client_certificate() ? Decision::proceed : Decision::reject;
+        hooks.certificate = [&](Handshake&) {
+          return certificate_answers == 0 ? Decision::suspend : Decision::proceed;
         };
-        REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
+        REQUIRE(install(server.ssl_ctx(), std::move(hooks), make_policy(asking())));
         ClientOptions options = client1();
         if (retry) {
           SSL_CTX_set1_groups_list(server.ssl_ctx(), "P-384");
@@ -247,7 +254,7 @@ TEST_CASE("hooks: a connection that comes from an SSL_CTX without hooks, and is 
         return SSL_TLSEXT_ERR_OK;
       });
   CHECK_FALSE(Pair(first, client1()).done());
-  CHECK(reports == std::vector<std::string>{"the connection's ClientHello did not pass an SSL_CTX with these hooks"});
+  CHECK(reports == std::vector<std::string>{"the connection's ClientHello did not pass an SSL_CTX with policies"});
 }
 
 TEST_CASE("hooks: what install sets is freed with the SSL_CTX") {

@@ -60,6 +60,34 @@ TEST_CASE("limits: too many certificates, too many bytes, a huge leaf") {
   }
 }
 
+TEST_CASE("limits: they hold where the host asks by itself, and only binds") {
+  struct Case {
+    Chain chain;
+    bool good;
+  };
+  const std::array cases{Case{Chain{10, 0}, true}, Case{Chain{11, 0}, false}, Case{Chain{4, 0, 11'264}, false}};
+  for (const Mechanism mechanism : both_versions) {
+    for (const Case& expected : cases) {
+      Server server{mechanism};
+      SSL_CTX_set_verify(server.ssl_ctx(), SSL_VERIFY_PEER, nullptr);
+      Pair pair{server, expected.chain.options()};
+      CHECK(pair.done() == expected.good);
+      if (expected.good) CHECK(SSL_get_max_cert_list(pair.server()) == SSL_CTX_get_max_cert_list(server.ssl_ctx()));
+    }
+  }
+}
+
+TEST_CASE("limits: one that is out of its range is an error, and nothing is bound") {
+  const std::array bad{Limits{.max_chain_bytes = 0}, Limits{.max_chain_bytes = Limits::max_limit_bytes + 1},
+                       Limits{.max_chain_certificates = 0}, Limits{.max_chain_certificates = 101},
+                       Limits{.max_carried_bytes = Limits::max_limit_bytes + 1}};
+  for (const Limits& limits : bad) {
+    Server server{Mechanism::stateless13};
+    server.on_client_hello = [&](SSL* ssl) { return bind_with_limits(ssl, limits); };
+    CHECK_FALSE(Pair(server, {}).done());
+  }
+}
+
 TEST_CASE("limits: they can be set") {
   const Chain chain{3, 2000, 2000};
   const auto size = [&] {
@@ -73,7 +101,8 @@ TEST_CASE("limits: they can be set") {
                                     {Limits{.max_chain_bytes = size + 100}, true},
                                     {Limits{.max_chain_bytes = size}, false}}) {
       Server server{mechanism};
-      server.on_certificate = [limits = set](SSL* ssl) { return ask(ssl, {}, limits); };
+      server.on_client_hello = [limits = set](SSL* ssl) { return bind_with_limits(ssl, limits); };
+      server.on_certificate = [](SSL* ssl) { return ask(ssl); };
       Pair pair{server, chain.options()};
       CHECK(pair.done() == good);
     }
@@ -87,7 +116,7 @@ TEST_CASE("limits: a leaf that fills a session leaves no room for its chain, and
     DYNAMIC_SECTION(to_string(mechanism)) {
       Server server{mechanism};
       SSL_CTX_set_verify(server.ssl_ctx(), SSL_VERIFY_PEER, nullptr);  // the host asks, with its own limit
-      SSL_CTX_set_max_cert_list(server.ssl_ctx(), 100'000);
+      server.on_certificate = [](SSL* ssl) { return SSL_set_max_cert_list(ssl, 100'000), 1; };
       Pair pair{server, chain.options()};
       CHECK(pair.done());
       CHECK(pair.verify() == "SUCCESS");
@@ -100,9 +129,11 @@ TEST_CASE("limits: the largest chain and budget that can be set break no handsha
   for (const Mechanism mechanism : all_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       Server server{mechanism};
-      server.on_certificate = [](SSL* ssl) {
-        return ask(ssl, {}, {.max_chain_bytes = Limits::max_limit_bytes, .max_carried_bytes = Limits::max_limit_bytes});
+      server.on_client_hello = [](SSL* ssl) {
+        return bind_with_limits(
+            ssl, {.max_chain_bytes = Limits::max_limit_bytes, .max_carried_bytes = Limits::max_limit_bytes});
       };
+      server.on_certificate = [](SSL* ssl) { return ask(ssl); };
       Pair pair{server, chain.options()};
       CHECK(pair.done());
       CHECK(pair.verify() == "SUCCESS");

@@ -2,6 +2,7 @@
 #include "support/allocations.hpp"
 #include "support/catch.hpp"
 #include "support/pair.hpp"
+#include "support/policies.hpp"
 
 using namespace test;
 using client_tls::SslSessionPtr;
@@ -103,4 +104,31 @@ TEST_CASE("memory: a hundred thousand stateful TLS 1.3 sessions leave the cache 
   }
   CHECK(SSL_CTX_sess_number(ctx) >= cache_size - 1);  // OpenSSL keeps one place free
   CHECK(SSL_CTX_sess_cache_full(ctx) >= static_cast<long>(many_sessions) - cache_size);
+}
+
+TEST_CASE(
+    "memory: a verdict that is asked for again allocates nothing, and nor does one by a policy that is remembered") {
+  REQUIRE(counts_openssl());
+  for (const Mechanism mechanism : all_mechanisms) {
+    for (const ClientOptions& client : {client1(), client2(), ClientOptions{}}) {
+      const client_tls::PolicyPtr policy = make_policy(asking());
+      const PolicyServer server{mechanism, make_policies({{"a.test", policy}})};
+      const Pair first{server.ssl_ctx(), client};
+      const SslSessionPtr session = first.session();
+      ClientOptions again = client;
+      again.session = session.get();
+      const Pair next{server.ssl_ctx(), again};
+      REQUIRE(next.resumed());
+      for (const Pair* pair : {&first, &next}) {
+        client_tls::PhaseContext context{client_tls::Phase::access};
+        const client_tls::ClientTls tls{pair->server(), context};
+        bool good = tls.verdict().has_value() && tls.verdict(*policy).has_value();
+        const std::size_t before = allocations_made();
+        for (int i = 0; i < 100; ++i) good = good && tls.verdict() && tls.verdict(*policy);
+        const std::size_t made = allocations_made() - before;
+        CHECK(good);
+        CHECK(made == 0);
+      }
+    }
+  }
 }

@@ -43,6 +43,8 @@ std::optional<Error> call(Operation operation, const ClientTls& tls) {
       return error_of(tls.disable_session_reuse());
     case Operation::get_full_client_certificate_chain:
       return error_of(tls.get_full_client_certificate_chain());
+    case Operation::verdict:
+      return error_of(tls.verdict());
     case Operation::set_client_verify:
       return error_of(tls.set_client_verify(verify_value("FAILED:new")));
     case Operation::log_entry:
@@ -88,6 +90,8 @@ consteval int in_has_operation() {
     return requires(const In& in) { in.disable_session_reuse(); };
   } else if constexpr (O == Operation::get_full_client_certificate_chain) {
     return requires(const In& in) { in.get_full_client_certificate_chain(); };
+  } else if constexpr (O == Operation::verdict) {
+    return requires(const In& in) { in.verdict(); };
   } else if constexpr (O == Operation::set_client_verify) {
     constexpr bool throwing = requires(const In& in) { in.set_client_verify("NONE"); };
     constexpr bool result = requires(const In& in, ClientVerify value) { in.set_client_verify(std::move(value)); };
@@ -155,7 +159,7 @@ TEST_CASE("phase: every operation in every phase, without TLS") {
       }
     }
   }
-  CHECK(calls == 6 * 9);
+  CHECK(calls == 7 * 9);
 }
 
 TEST_CASE("phase: a refused call leaves an empty override empty") {

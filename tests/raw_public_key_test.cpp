@@ -46,7 +46,7 @@ TEST_CASE("raw public key: it is not success and nothing resumes from it, where 
           if (refused) continue;
           CHECK(presented_raw_key(first));
           CHECK(first.verify() == "NONE");
-          CHECK(first.chain() == "none");
+          CHECK(first.chain() == (request == ClientCertificate::required ? Pair::not_authenticated : "none"));
           const auto session = first.session();
           const Pair next{server.ssl_ctx(), with_raw_key(session.get())};
           CHECK(next.done());
@@ -54,6 +54,18 @@ TEST_CASE("raw public key: it is not success and nothing resumes from it, where 
           CHECK(next.verify() == "NONE");
         }
       }
+    }
+  }
+}
+
+TEST_CASE("raw public key: a verification that the host bypasses lets nobody in who is refused by the handshake") {
+  for (const Mechanism mechanism : all_mechanisms) {
+    DYNAMIC_SECTION(to_string(mechanism)) {
+      const PolicyServer server{mechanism,
+                                make_policies({{"a.test", make_policy(asking(ClientCertificate::required))}})};
+      allow_raw_keys(server.ssl_ctx());
+      SSL_CTX_set_cert_verify_callback(server.ssl_ctx(), +[](X509_STORE_CTX*, void*) { return 1; }, nullptr);
+      CHECK_FALSE(Pair(server.ssl_ctx(), with_raw_key()).done());
     }
   }
 }

@@ -128,7 +128,7 @@ Outcome outcome_of(const Cell& cell) {
     const bool nobody = pair.verify().starts_with("FAILED:") && pair.chain().starts_with("error: ");
     if (nobody) return Outcome::stranger;
   }
-  const bool nobody = pair.verify() == "NONE" && pair.chain() == "none";
+  const bool nobody = pair.verify() == "NONE" && (pair.chain() == "none" || pair.chain() == Pair::not_authenticated);
   if (cell.full() && nobody) {
     return pair.seen().certificate_requests == 1 ? Outcome::full_asked : Outcome::full_not_asked;
   }

@@ -86,7 +86,8 @@ TEST_CASE("reuse: post-handshake authentication does not bring it back") {
         REQUIRE(SSL_verify_client_post_handshake(first.server()) == 1);
         SSL_do_handshake(first.server());
         REQUIRE(first.run());
-        CHECK(first.verify() == "SUCCESS");
+        // Unbound, it is the host's own rules that let it in.
+        CHECK(first.verify() == (bound ? "FAILED:the certificate was changed after the handshake" : "SUCCESS"));
         CHECK(first.seen().tickets == 0);
         REQUIRE(SSL_new_session_ticket(first.server()) == 1);
         SSL_do_handshake(first.server());

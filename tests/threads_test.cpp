@@ -4,9 +4,8 @@
 #include <latch>
 #include <thread>
 
-#include "client_tls/hooks.hpp"
 #include "support/catch.hpp"
-#include "support/pair.hpp"
+#include "support/policies.hpp"
 
 using namespace test;
 using client_tls::ClientTls;
@@ -51,11 +50,11 @@ void install_asking(Server& server, std::atomic<int>& calls) {
     ++calls;
     return Decision::proceed;
   };
-  hooks.certificate = [&calls](Handshake& handshake) {
+  hooks.certificate = [&calls](Handshake&) {
     ++calls;
-    return handshake.tls().request_client_certificate() ? Decision::proceed : Decision::reject;
+    return Decision::proceed;
   };
-  REQUIRE(client_tls::install(ctx, std::move(hooks)));
+  REQUIRE(client_tls::install(ctx, make_policies({{"a.test", make_policy(asking())}}), std::move(hooks)));
 }
 
 // What went wrong on the connection; Catch2's assertions are for one thread.

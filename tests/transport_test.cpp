@@ -46,9 +46,6 @@ SslCtxPtr server_ctx(const SSL_METHOD* method) {
   return ctx;
 }
 
-enum class Installed : bool { hooks, policies };
-constexpr std::array both_installations{Installed::hooks, Installed::policies};
-
 // What the error hook was told.
 using Reports = std::vector<std::string>;
 
@@ -70,13 +67,9 @@ Hooks watching(Reports& reports) {
   return hooks;
 }
 
-void install(SSL_CTX* ctx, Installed what, Reports& reports) {
-  if (what == Installed::hooks) {
-    REQUIRE(client_tls::install(ctx, watching(reports)));
-  } else {
-    const auto policy = make_policy(asking(ClientCertificate::required));
-    REQUIRE(client_tls::install(ctx, make_policies({{"a.test", policy}}), watching(reports)));
-  }
+void install(SSL_CTX* ctx, Reports& reports) {
+  const auto policy = make_policy(asking(ClientCertificate::required));
+  REQUIRE(client_tls::install(ctx, make_policies({{"a.test", policy}}), watching(reports)));
 }
 
 // The settings that the library changes on connections that it takes care of.
@@ -244,41 +237,33 @@ class Datagrams {
 
 TEST_CASE("transport: DTLS is refused before anything is done to the connection") {
   const TimeLimit limit;
-  for (const Installed what : both_installations) {
-    DYNAMIC_SECTION((what == Installed::hooks ? "hooks" : "policies")) {
-      Reports reports;
-      const SslCtxPtr ctx = server_ctx(DTLS_server_method());
-      CHECK(Datagrams(ctx.get()).done());  // as it would be without the library
-      install(ctx.get(), what, reports);
-      const Datagrams refused{ctx.get()};
-      CHECK_FALSE(refused.done());
-      CHECK(refused.alert == protocol_version);
-      CHECK(reports == refused_in_client_hello);
-      CHECK(settings_of(refused.server.get()) == refused.before);
-      CHECK(get0_policy(refused.server.get()) == nullptr);
-    }
-  }
+  Reports reports;
+  const SslCtxPtr ctx = server_ctx(DTLS_server_method());
+  CHECK(Datagrams(ctx.get()).done());  // as it would be without the library
+  install(ctx.get(), reports);
+  const Datagrams refused{ctx.get()};
+  CHECK_FALSE(refused.done());
+  CHECK(refused.alert == protocol_version);
+  CHECK(reports == refused_in_client_hello);
+  CHECK(settings_of(refused.server.get()) == refused.before);
+  CHECK(get0_policy(refused.server.get()) == nullptr);
 }
 
 TEST_CASE("transport: DTLS that a servername callback switches to an SSL_CTX with install is refused there") {
   const TimeLimit limit;
-  for (const Installed what : both_installations) {
-    DYNAMIC_SECTION((what == Installed::hooks ? "hooks" : "policies")) {
-      Reports reports;
-      const SslCtxPtr first = server_ctx(DTLS_server_method());
-      const SslCtxPtr second = server_ctx(DTLS_server_method());
-      Switch target{.to = second.get()};
-      target.add_to(first.get());
-      CHECK(Datagrams(first.get()).done());
-      install(second.get(), what, reports);
-      const Datagrams refused{first.get()};
-      REQUIRE(target.switched);
-      CHECK_FALSE(refused.done());
-      CHECK(refused.alert == internal_error);  // the only alert of a certificate callback
-      CHECK(reports == refused_in_certificate);
-      CHECK(settings_of(refused.server.get()) == refused.before);
-    }
-  }
+  Reports reports;
+  const SslCtxPtr first = server_ctx(DTLS_server_method());
+  const SslCtxPtr second = server_ctx(DTLS_server_method());
+  Switch target{.to = second.get()};
+  target.add_to(first.get());
+  CHECK(Datagrams(first.get()).done());
+  install(second.get(), reports);
+  const Datagrams refused{first.get()};
+  REQUIRE(target.switched);
+  CHECK_FALSE(refused.done());
+  CHECK(refused.alert == internal_error);  // the only alert of a certificate callback
+  CHECK(reports == refused_in_certificate);
+  CHECK(settings_of(refused.server.get()) == refused.before);
 }
 
 TEST_CASE("transport: on DTLS each operation is unsupported in each phase, and the handshake goes on") {
@@ -398,59 +383,47 @@ SslCtxPtr quic_ctx() {
 
 TEST_CASE("transport: QUIC is refused before anything is done to the connection") {
   const TimeLimit limit;
-  for (const Installed what : both_installations) {
-    DYNAMIC_SECTION((what == Installed::hooks ? "hooks" : "policies")) {
-      Reports reports;
-      const SslCtxPtr ctx = quic_ctx();
-      const Quic without{ctx.get()};
-      REQUIRE(without.done());
-      CHECK(without.close_error() == Quic::still_open);
-      install(ctx.get(), what, reports);
-      const Quic refused{ctx.get()};
-      CHECK_FALSE(refused.done());
-      CHECK(refused.close_error() == crypto_error(protocol_version));
-      CHECK(reports == refused_in_client_hello);
-      if (refused.server != nullptr) {
-        CHECK(settings_of(refused.server.get()) == settings_of(without.server.get()));
-        CHECK(get0_policy(refused.server.get()) == nullptr);
-      }
-    }
+  Reports reports;
+  const SslCtxPtr ctx = quic_ctx();
+  const Quic without{ctx.get()};
+  REQUIRE(without.done());
+  CHECK(without.close_error() == Quic::still_open);
+  install(ctx.get(), reports);
+  const Quic refused{ctx.get()};
+  CHECK_FALSE(refused.done());
+  CHECK(refused.close_error() == crypto_error(protocol_version));
+  CHECK(reports == refused_in_client_hello);
+  if (refused.server != nullptr) {
+    CHECK(settings_of(refused.server.get()) == settings_of(without.server.get()));
+    CHECK(get0_policy(refused.server.get()) == nullptr);
   }
 }
 
 TEST_CASE("transport: QUIC that comes to the certificate callback alone is refused there") {
   const TimeLimit limit;
-  for (const Installed what : both_installations) {
-    DYNAMIC_SECTION((what == Installed::hooks ? "hooks" : "policies")) {
-      Reports reports;
-      const SslCtxPtr ctx = quic_ctx();
-      install(ctx.get(), what, reports);
-      SSL_CTX_set_client_hello_cb(ctx.get(), nullptr, nullptr);  // as on an SSL_CTX where install was forgotten
-      const Quic refused{ctx.get()};
-      CHECK_FALSE(refused.done());
-      CHECK(refused.close_error() == crypto_error(internal_error));
-      CHECK(reports == refused_in_certificate);
-    }
-  }
+  Reports reports;
+  const SslCtxPtr ctx = quic_ctx();
+  install(ctx.get(), reports);
+  SSL_CTX_set_client_hello_cb(ctx.get(), nullptr, nullptr);  // as on an SSL_CTX where install was forgotten
+  const Quic refused{ctx.get()};
+  CHECK_FALSE(refused.done());
+  CHECK(refused.close_error() == crypto_error(internal_error));
+  CHECK(reports == refused_in_certificate);
 }
 
 TEST_CASE("transport: a servername callback cannot switch QUIC past the refusal") {
   const TimeLimit limit;
-  for (const Installed what : both_installations) {
-    DYNAMIC_SECTION((what == Installed::hooks ? "hooks" : "policies")) {
-      Reports reports;
-      const SslCtxPtr first = quic_ctx();
-      const SslCtxPtr second = quic_ctx();
-      install(second.get(), what, reports);
-      Switch target{.to = second.get()};
-      target.add_to(first.get());
-      const Quic pair{first.get()};
-      CHECK(target.calls == 1);
-      // OpenSSL does not exchange the SSL_CTX of a QUIC connection; should it some day, the connection is refused.
-      CHECK(pair.done() == !target.switched);
-      CHECK(reports == (target.switched ? refused_in_certificate : Reports{}));
-    }
-  }
+  Reports reports;
+  const SslCtxPtr first = quic_ctx();
+  const SslCtxPtr second = quic_ctx();
+  install(second.get(), reports);
+  Switch target{.to = second.get()};
+  target.add_to(first.get());
+  const Quic pair{first.get()};
+  CHECK(target.calls == 1);
+  // OpenSSL does not exchange the SSL_CTX of a QUIC connection; should it some day, the connection is refused.
+  CHECK(pair.done() == !target.switched);
+  CHECK(reports == (target.switched ? refused_in_certificate : Reports{}));
 }
 
 TEST_CASE("transport: on QUIC each operation is unsupported in each phase, and the handshake goes on") {

@@ -87,13 +87,19 @@ Exchange::Verdict Exchange::access() {
     after_ = After::close;
     return Refusal{http::status::misdirected_request, "the rules for this host have changed: connect again"};
   }
-  const auto chain = tls_.get_full_client_certificate_chain();
-  if (!chain) return Refusal{http::status::internal_server_error, std::string(chain.error().message)};
-  const bool verified = *chain && SSL_get_verify_result(client_.ssl()) == X509_V_OK;
-  if (verified) verified_chain_ = **chain;
-  // Where the handshake refuses, it has done so; a check that costs nothing stays.
-  if (site_->policy->options().request == client_tls::ClientCertificate::required && !verified) {
-    if (!*chain) tls_.set_client_verify("FAILED:no certificate where one is required");
+  const auto verdict = tls_.verdict();
+  if (!verdict) return Refusal{http::status::internal_server_error, std::string(verdict.error().message)};
+  if (verdict->success()) {
+    const auto chain = tls_.get_full_client_certificate_chain();
+    if (!chain || !*chain) return Refusal{http::status::internal_server_error, "the client's chain cannot be had"};
+    verified_chain_ = **chain;
+    return std::nullopt;
+  }
+  // Where the handshake refuses, it has done so, but an authentication can end while its connection is kept.
+  if (site_->policy->options().request == client_tls::ClientCertificate::required) {
+    if (verdict->status() == client_tls::Verdict::Status::none) {
+      tls_.set_client_verify("FAILED:no certificate where one is required");
+    }
     return Refusal{http::status::forbidden, "a valid client certificate is required"};
   }
   return std::nullopt;

@@ -14,6 +14,7 @@ using client_tls::Refusal;
 
 constexpr long max_depth = 99;
 constexpr long max_tickets = 16;
+constexpr std::size_t default_tickets = 2;
 constexpr long longest_max_age = std::numeric_limits<std::int32_t>::max();
 
 ClientCertificate read_request(const ConfigNode& node) {
@@ -84,6 +85,8 @@ class PolicyReader {
     if (const auto age = node_.find("max_age_s")) {
       options_.max_age = std::chrono::seconds(age->number(1, longest_max_age));
     }
+    // The SSL_CTX allows the most that a policy can want.
+    options_.tickets = default_tickets;
     if (const auto tickets = node_.find("tickets")) {
       options_.tickets = static_cast<std::size_t>(tickets->number(1, max_tickets));
     }

@@ -59,6 +59,7 @@ client_tls::SslCtxPtr make_server_context(const std::filesystem::path& certifica
   SSL_CTX* ssl_ctx = context.get();
   SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION);
   SSL_CTX_set_options(ssl_ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_num_tickets(ssl_ctx, 16);  // each name's policy says how many, up to this
   if (SSL_CTX_use_certificate_chain_file(ssl_ctx, certificate.c_str()) != 1) {
     throw openssl_error("the certificate " + certificate.string() + " cannot be used");
   }

@@ -1,16 +1,19 @@
-// install(): for a host that leaves the client_hello and certificate callbacks of an SSL_CTX to the library.
+// Hooks: what a host may add to the handshakes of an SSL_CTX with policies (install, policy.hpp).
 #pragma once
 
 #include <openssl/ssl.h>
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string_view>
 
 #include "client_tls/client_tls.hpp"
 #include "client_tls/export.hpp"
 #include "client_tls/phase.hpp"
 #include "client_tls/result.hpp"
+#include "client_tls/verdict.hpp"
 
 namespace client_tls {
 
@@ -24,8 +27,10 @@ enum class Decision : std::uint8_t {
   reject,
 };
 
+class ClientAuthPolicy;
+
 // What a handler is given: one handshake, in the handler's phase. It lives for the duration of the call.
-class Handshake {
+class CLIENT_TLS_API Handshake {
  public:
   Handshake(SSL* ssl, PhaseContext& context, std::string_view server_name) noexcept
       : ssl_(ssl), tls_(ssl, context), phase_(context.phase()), server_name_(server_name) {}
@@ -33,6 +38,12 @@ class Handshake {
   [[nodiscard]] SSL* ssl() const noexcept { return ssl_; }
   [[nodiscard]] const ClientTls& tls() const noexcept { return tls_; }
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
+
+  // Has this policy in place of the table's decide, from now on and through a suspension. In the client_hello phase
+  // alone. After a HelloRetryRequest another policy than before ends the handshake (alert illegal_parameter). Under the
+  // table's policy PSK callbacks may have been removed from the SSL already (install). Errors: wrong_phase;
+  // invalid_argument (null); too_late; openssl; out_of_memory.
+  [[nodiscard]] Result<void> use(std::shared_ptr<const ClientAuthPolicy> policy) const noexcept;
 
   // The name in the ClientHello, in canonical form; empty where the client named none. See server_name.hpp.
   // In the certificate phase, too, it is the ClientHello's.
@@ -52,15 +63,32 @@ struct HookError {
   std::string_view message;  // what() of a std::exception, or a text of ours; valid during the call
 };
 
+// What a handshake has come to. It and what it points to live for the duration of the call.
+struct HandshakeReport {
+  const SSL* ssl;                  // null where it was abandoned: the SSL is being freed, or begins another one
+  std::string_view server_name;    // in canonical form; empty where the client named none, or none that can be used
+  const ClientAuthPolicy* policy;  // null where there was none for the name
+  bool completed;
+  Verdict verdict;  // of a handshake that was not completed: failed
+
+  // What the client sent, leaf first, decoded, also where it was refused. Where the handshake was not completed nobody
+  // has proved its key. On a resumed connection it is the leaf alone.
+  std::span<X509* const> shown;
+
+  // Why the session cannot be resumed; empty if it can. "chain too large to carry: 3,068 of 2,048 bytes", for instance.
+  std::string_view not_resumable;
+};
+
 // The handlers. They are copied into the SSL_CTX, freed with it, and called from every thread that drives one of its
 // connections, at the same time: what they share is theirs to guard.
 struct Hooks {
-  // Called on each ClientHello (twice after a HelloRetryRequest, where the client may change its mind), before a
-  // session is looked up. Default: proceed. Whatever it does, the connection is bound: to the scope that the handler
-  // bound it to, or to the server name.
+  // Called on each ClientHello (again after a HelloRetryRequest), before a session is looked up, when the policy has
+  // been applied. Default: proceed. It may suspend, reject, or have another policy decide (Handshake::use);
+  // bind_session is Errc::policy_in_force.
   std::function<Decision(Handshake&)> client_hello;
 
-  // Called in the certificate callback: on full handshakes only. Default: proceed, asking for nothing.
+  // Called in the certificate callback: on full handshakes only. Default: proceed. It may disable session reuse,
+  // suspend or reject; request_client_certificate is Errc::policy_in_force.
   std::function<Decision(Handshake&)> certificate;
 
   // Told of a handler that threw and of a connection that could not be bound; the handshake ends with alert
@@ -69,18 +97,11 @@ struct Hooks {
   // connection with protocol_version: on a QUIC connection the hook must not call OpenSSL with the SSL, which would
   // wait for a lock for ever. Default: nobody is told, and the handshake ends all the same. What it throws is dropped.
   std::function<void(const HookError&)> error;
-};
 
-// Installs the hooks on an SSL_CTX: its client_hello and certificate callbacks, and nothing else. A callback of the
-// host's own that was there is replaced: OpenSSL has no getter for either. A host that needs them calls ClientTls from
-// its own callbacks instead.
-//
-// Where connections switch to another SSL_CTX (SSL_set_SSL_CTX), the client_hello hook of the first one and the
-// certificate hook of the last one are called: install on all of them.
-//
-// Call it before the SSL_CTX is used, from one thread.
-// Errors: invalid_argument (null); already_installed; out_of_memory; openssl. Nothing is changed then.
-// OpenSSL: SSL_CTX_set_client_hello_cb, SSL_CTX_set_cert_cb, SSL_CTX_set_ex_data.
-[[nodiscard]] CLIENT_TLS_API Result<void> install(SSL_CTX* ssl_ctx, Hooks hooks) noexcept;
+  // Called once for each handshake whose ClientHello reached the library: at its end, at its failure, or, where it was
+  // abandoned, when the SSL is freed or begins its next handshake. Not for post-handshake authentication. Default:
+  // nobody is told. What it throws is dropped. Designated initializers may leave it out.
+  std::function<void(const HandshakeReport&)> handshake_done = {};  // NOLINT(readability-redundant-member-init)
+};
 
 }  // namespace client_tls

@@ -35,6 +35,7 @@ enum class Operation : std::uint8_t {
   request_client_certificate,
   disable_session_reuse,
   get_full_client_certificate_chain,
+  verdict,
   set_client_verify,
   log_entry,
 };
@@ -86,6 +87,10 @@ inline constexpr std::array phase_table{
     PhaseRule{Operation::disable_session_reuse, "disable_session_reuse", {Phase::certificate}},
     PhaseRule{Operation::get_full_client_certificate_chain,
               "get_full_client_certificate_chain",
+              {Phase::preread, Phase::rewrite, Phase::access, Phase::balancer, Phase::header_filter, Phase::body_filter,
+               Phase::log}},
+    PhaseRule{Operation::verdict,
+              "verdict",
               {Phase::preread, Phase::rewrite, Phase::access, Phase::balancer, Phase::header_filter, Phase::body_filter,
                Phase::log}},
     PhaseRule{Operation::set_client_verify,

@@ -30,7 +30,9 @@ class PhaseContext {
   friend class ClientTls;
 
   std::optional<ClientVerify> client_verify_;
+  std::string_view verdict_text_;  // the log's, of the verdict that was last given in this context; static
   Phase phase_;
+  bool verdict_failed_ = false;
 };
 
 }  // namespace client_tls

@@ -1,5 +1,6 @@
 // Policies: which server names ask for a client certificate, whom they trust, and who may resume what. One call of
-// install() makes a proxy's client certificates right; what layer 1 offers by hand is done by the library.
+// install() makes a proxy's client certificates right; what ClientTls offers by hand is done by the library. Who is let
+// in is decided by ClientTls::verdict.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -44,6 +45,14 @@ enum class Refusal : std::uint8_t {
   host,
 };
 
+// What a certificate must be for, by its key usages (RFC 5280, sections 4.2.1.3 and 4.2.1.12).
+enum class Purpose : std::uint8_t {
+  client,
+  // One for servers alone is good, too, with a warning in the verdict. With public CAs any web server's key is a client
+  // then.
+  client_or_server,
+};
+
 // What a policy says. Fill in what is wanted and hand it to ClientAuthPolicy::make.
 struct PolicyOptions {
   ClientCertificate request = ClientCertificate::none;
@@ -61,6 +70,16 @@ struct PolicyOptions {
   // (X509_V_FLAG_CRL_CHECK_ALL): one that is missing or out of date is a certificate that does not verify.
   std::vector<X509CrlPtr> crls;
 
+  Purpose purpose = Purpose::client;
+
+  // How long after its end the client's own certificate is still good, with a warning in the verdict: 0 to 2^31 - 1
+  // seconds. It is no leniency to a CA's certificate, to a revocation list or to a beginning.
+  std::chrono::seconds expired_tolerance{0};
+
+  // The least security level of keys and signatures in a chain: 0 to 5 (SSL_CTX_set_security_level). A higher level of
+  // the SSL's own holds instead.
+  int security_level = 2;
+
   // The most certificates between the client's own and the anchor: 0 to 99 (SSL_set_verify_depth).
   int depth = 9;
 
@@ -69,12 +88,16 @@ struct PolicyOptions {
   // holds besides, as does the SSL_CTX's own session timeout.
   std::optional<std::chrono::seconds> max_age;
 
-  // TLS 1.3 tickets after a full handshake: 1 to 16 (SSL_set_num_tickets). With a client certificate each costs about
-  // as much as a signature.
-  std::size_t tickets = 2;
+  // TLS 1.3 tickets after a full handshake: 1 to 16, and never more than the SSL_CTX's (SSL_CTX_set_num_tickets), which
+  // is also the default. With a client certificate each costs about as much as a signature.
+  std::optional<std::size_t> tickets;
 
   // Whether sessions may be resumed at all. If not, none is made and none is accepted.
   bool resumption = true;
+
+  // Under `optional`: whether the session of a client that presented no certificate may be resumed. If not, such a
+  // client is asked each time.
+  bool resume_without_certificate = true;
 
   Limits limits;
 };
@@ -95,6 +118,10 @@ class CLIENT_TLS_API ClientAuthPolicy {
   // difference. It is the same in every process of this version, and changes with the version of the session format.
   [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
 
+  // When the first of the revocation lists ends, of which there is no newer one; the end of time without lists. From
+  // then on nobody resumes under the policy, and nobody is success.
+  [[nodiscard]] std::chrono::sys_seconds lists_end() const noexcept { return lists_end_; }
+
   // The anchors and revocation lists as OpenSSL takes them, and the names of the hints; null where nothing is asked.
   // They are the policy's own: valid as long as it, and not to be changed.
   [[nodiscard]] X509_STORE* get0_store() const noexcept { return store_.get(); }
@@ -107,6 +134,7 @@ class CLIENT_TLS_API ClientAuthPolicy {
   X509StorePtr store_;
   X509NameStackPtr hint_names_;
   Digest digest_{};
+  std::chrono::sys_seconds lists_end_ = std::chrono::sys_seconds::max();
 };
 
 using PolicyPtr = std::shared_ptr<const ClientAuthPolicy>;
@@ -176,18 +204,31 @@ class CLIENT_TLS_API CurrentPolicies {
 //   anything on this connection. It is a full or a resumed handshake, with the early data rejected.
 // - Renegotiation is refused (SSL_OP_NO_RENEGOTIATION). Post-handshake authentication is not offered: after the
 //   handshake the SSL's verify mode is SSL_VERIFY_NONE, whatever the SSL_CTX says. A host that starts one all the same
-//   ends the connection's resumability.
-// - The hooks are called after the library has done its part, and can suspend or reject; a client_hello hook must not
-//   bind the connection otherwise.
+//   ends the connection's resumability, and its success: the certificate has been changed.
+// - The hooks are called after the library has done its part. They can disable session reuse, suspend, reject, or have
+//   another policy decide (Handshake::use); what a policy decides they cannot change.
+// - The policy alone loosens a verification. The host's verify parameters (partial chains, no check of times, another
+//   purpose, a host name) are replaced in the handshake, and put back when it is done; what makes them stricter
+//   (X509_V_FLAG_X509_STRICT, Suite B, a security level above the policy's) is kept, and no session resumes where it
+//   differs.
+// - Under `required` external PSKs and cipher suites that ask for no certificate (PSK, SRP, anonymous) are refused: PSK
+//   callbacks are removed from the SSL, for its life, since OpenSSL has no getter for them. A verification that the
+//   host's SSL_CTX_set_cert_verify_callback bypasses ends the handshake before the client's proof, or, with
+//   Refusal::host, counts as failed.
 // - Where connections switch to another SSL_CTX (in a servername callback), the policy of the ClientHello's name holds.
 //   Install the same policies on all of them; where one was forgotten, a client that presents a certificate there is
-//   refused, and so is every client of a `required` name, unless the host is to refuse it (Refusal::host).
+//   refused, and so is every client of a `required` name, unless the host is to refuse it (Refusal::host). One that
+//   was forgotten and is given to SSL_new comes before any policy: full handshakes end in the certificate callback of
+//   the SSL_CTX switched to, and a resumed TLS 1.3 connection has a failed verdict. A resumed TLS 1.2 connection
+//   cannot be told from one that belongs there, since SSL_get_servername has the name of another connection.
 //
 // The policies are shared: one CurrentPolicies may serve any number of SSL_CTXs. Call it before the SSL_CTX is used,
-// from one thread. It takes the place of install(SSL_CTX*, Hooks): both on one SSL_CTX are an error.
-// Errors: invalid_argument (a null); already_installed; out_of_memory; openssl. Nothing is changed then.
-// OpenSSL: as install(SSL_CTX*, Hooks); per connection SSL_set_verify, SSL_set1_verify_cert_store,
-// SSL_set_verify_depth, SSL_set_max_early_data, SSL_set_num_tickets, SSL_set_options.
+// from one thread. Its client_hello and certificate callbacks are replaced: OpenSSL has no getter for either, and a
+// host that needs its own calls ClientTls from them instead. Errors: invalid_argument (a null); already_installed;
+// out_of_memory; openssl. Nothing is changed then. OpenSSL: SSL_CTX_set_client_hello_cb, SSL_CTX_set_cert_cb,
+// SSL_CTX_set_ex_data; per connection SSL_set_verify, SSL_set1_verify_cert_store, SSL_get0_param,
+// SSL_set_security_callback, SSL_set_psk_server_callback, SSL_set_psk_find_session_callback, SSL_set_max_early_data,
+// SSL_set_num_tickets, SSL_set_options.
 [[nodiscard]] CLIENT_TLS_API Result<void> install(SSL_CTX* ssl_ctx, std::shared_ptr<const CurrentPolicies> policies,
                                                   Hooks hooks = {}) noexcept;
 

@@ -26,6 +26,8 @@ enum class Errc : std::uint8_t {
   malformed,          // what the client sent, or what a file says, cannot be decoded
   unreadable,         // a file cannot be opened or read; Error::openssl_reason is then the system's errno
   chain_not_carried,  // the session was resumed, and its client chain was not bound to it, or not by this library
+  policy_in_force,    // a policy decides this on the connection
+  not_authenticated,  // a policy requires an authenticated client, and this one is not; verdict() says why
   already_installed,  // install was called before on this SSL_CTX
   out_of_memory,
   openssl,  // an OpenSSL call failed; Error::openssl_reason says why

@@ -1,19 +1,20 @@
 // Sequences of API calls: any operation, in any phase, at any moment of a connection and of the one after it, on the
-// server's SSL or on what is none. The input says which. Each answer must be the documented one, an error must change
-// nothing, and the two connections must come to what was asked of them.
+// server's SSL or on what is none. The input says which, and whether a policy is in force, beside whose hooks the calls
+// are made. Each answer must be the documented one, an error must change nothing, and the two connections must come to
+// what was asked of them.
 #include <openssl/err.h>
 #include <openssl/tls1.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "client_tls/client_tls.hpp"
 #include "fuzz.hpp"
-#include "support/pki.hpp"
+#include "support/policies.hpp"
 
 namespace {
 
@@ -46,6 +47,10 @@ struct Plan {
   bool presents;    // the client has a certificate
   bool second;      // there is a second connection, and the client offers the first one's session
   bool reuses_ssl;  // the second is on the same SSL, after SSL_clear
+  bool retried;     // the client's first key share is of a group that the server does not know
+  bool policies;    // installed; otherwise all is by hand
+
+  [[nodiscard]] bool retries() const { return retried && tls13; }  // a HelloRetryRequest
   std::vector<Call> calls;
 };
 
@@ -55,24 +60,41 @@ struct Connection {
   SSL* client = nullptr;
   bool second = false;
   bool reused_ssl = false;
+  int hellos = 0;
+  bool bound_again = false;  // after a HelloRetryRequest
   std::optional<std::string> scope;
   bool requested = false;
   bool late_request = false;  // outside of the certificate callback, where OpenSSL may not heed it
   bool disabled = false;
-  bool strict = false;     // with limits that the client's chain may exceed
-  bool left_over = false;  // what the last two say was asked on the same SSL, in a handshake that did not complete
+  bool strict = false;  // with limits that the client's chain may exceed
+  bool left_over =
+      false;  // what `requested` and `strict` say was asked on the same SSL, in a handshake that did not complete
   bool certificate_callback = false;
   std::array<PhaseContext, 2> contexts{PhaseContext{Phase::access}, PhaseContext{Phase::log}};
   std::array<std::string, 2> overrides;
+  std::array<std::string, 2> given;  // what the last verdict in each context was
 };
 const Plan* plan = nullptr;
 Connection* current = nullptr;
 
+// The operations as an input has them.
+enum Operation : std::uint8_t {
+  bind_session,
+  request_certificate,
+  disable_reuse,
+  get_chain,
+  set_text,
+  set_value,
+  log_entry,
+  verdict
+};
+constexpr unsigned operations = 8;
+
 // phase_table, written once more: a table that is wrong must not hold itself to be right.
 bool documented(unsigned operation, unsigned phase) {
   constexpr unsigned none = 0;
-  constexpr std::array<unsigned, 7> phases{0b000000001, 0b000000010, 0b000000010, 0b111111100,
-                                           0b000111100, 0b000111100, 0b100000000};
+  constexpr std::array<unsigned, operations> phases{0b000000001, 0b000000010, 0b000000010, 0b111111100,
+                                                    0b000111100, 0b000111100, 0b100000000, 0b111111100};
   return ((phase < 9 ? phases.at(operation) : none) >> phase & 1U) != 0;
 }
 
@@ -165,13 +187,50 @@ void forget_left_over() {
   if (current->left_over) current->requested = current->strict = current->left_over = false;
 }
 
+constexpr unsigned scopes = 5;
+
+BindOptions options_of(unsigned variant) {
+  switch (variant / scopes % 7) {
+    case 1:
+      return {.limits = {.max_chain_certificates = 1}, .max_age = {}};
+    case 2:
+      return {.limits = {.max_chain_bytes = 100}, .max_age = {}};
+    case 3:
+      return {.limits = {.max_carried_bytes = 0}, .max_age = {}};
+    case 4:
+      return {.limits = {.max_chain_certificates = 101}, .max_age = {}};
+    case 5:
+      return {.limits = {}, .max_age = std::chrono::seconds{0}};
+    case 6:
+      return {.limits = {}, .max_age = std::chrono::hours{1}};
+    default:
+      return {};
+  }
+}
+
+bool good_options(unsigned variant) {
+  const unsigned choice = variant / scopes % 7;
+  return choice != 4 && choice != 5;
+}
+
+bool strict_options(unsigned variant) {
+  const unsigned choice = variant / scopes % 7;
+  return choice >= 1 && choice <= 3;
+}
+
+void note_bound(const std::string& scope, bool strict) {
+  current->scope = scope;
+  current->bound_again = current->hellos > 1;
+  current->left_over = false;
+  current->requested = current->disabled = current->late_request = false;
+  current->strict = strict;
+}
+
 Answer bind(const ClientTls& tls, unsigned variant) {
   const std::string scope = scope_of(variant);
-  const auto answer = Answer::of(tls.bind_session(scope));
+  const auto answer = Answer::of(tls.bind_session(scope, options_of(variant)));
   if (answer.code) return answer;
-  current->scope = scope;
-  current->left_over = false;
-  current->requested = current->disabled = current->strict = current->late_request = false;
+  note_bound(scope, strict_options(variant));
   return answer;
 }
 
@@ -183,35 +242,12 @@ Answer request(const ClientTls& tls, unsigned variant, Moment moment) {
   const test::Pki& pki = test::Pki::get();
   const std::array hints{pki.ca1.get(), pki.ca2.get(), pki.ca1.get()};
   const std::array<X509*, 2> null_hint{pki.ca1.get(), nullptr};
-  const Limits one{.max_chain_certificates = 1};
-  const Limits small{.max_chain_bytes = 100};
-  const Limits nothing_carried{.max_carried_bytes = 0};
-  const auto ask = [&]() -> Result<void> {
-    switch (variant % 8) {
-      case 0:
-        return tls.request_client_certificate();
-      case 1:
-        return tls.request_client_certificate(hints);
-      case 2:
-        return tls.request_client_certificate({}, one);
-      case 3:
-        return tls.request_client_certificate({}, small);
-      case 4:
-        return tls.request_client_certificate(hints, nothing_carried);
-      case 5:
-        return tls.request_client_certificate(null_hint);
-      case 6:
-        return tls.request_client_certificate(hints, {.max_chain_certificates = 101});
-      default:
-        return tls.request_client_certificate({}, {.max_carried_bytes = Limits::max_limit_bytes + 1});
-    }
-  };
-  const auto answer = Answer::of(ask());
+  const std::span<X509* const> good = variant % 2 == 0 ? std::span<X509* const>{} : hints;
+  const auto answer = Answer::of(tls.request_client_certificate(good_request(variant) ? good : null_hint));
   if (answer.code) return answer;
   forget_left_over();
   (moment == Moment::certificate || moment == Moment::servername ? current->requested : current->late_request) = true;
   if (!current->scope) current->disabled = true;
-  current->strict |= variant % 8 >= 2;
   return answer;
 }
 
@@ -268,38 +304,110 @@ Answer check_chain(const ClientTls& tls) {
   return {};
 }
 
-Answer check_log(const ClientTls& tls, const std::string& kept) {
+// Whether the certificate that is there was asked for, or its chain is carried by the session that brought it.
+bool trusted() {
+  return current->requested || (resumed() && current->scope);
+}
+
+Answer check_log(const ClientTls& tls, const std::string& kept, const std::string& given) {
   const auto entry = tls.log_entry();
   if (!entry) return Answer::of(entry);
   if (!kept.empty()) {
     expect(entry->client_verify == kept, "the log has the override of its context");
     return {};
   }
+  if (!given.empty()) {
+    expect(entry->client_verify == given, "or the last verdict that was given in it");
+    return {};
+  }
+  PhaseContext context{Phase::access};
+  fuzz::expect_agrees(*ClientTls{current->ssl, context}.verdict(), entry->client_verify);
   const bool has_leaf = SSL_get0_peer_certificate(current->ssl) != nullptr;
   expect((entry->client_verify == "NONE") == !has_leaf, "NONE is for no certificate");
-  const bool trusted = current->requested || (resumed() && current->scope);
-  expect(entry->client_verify != "SUCCESS" || (has_leaf && trusted), "SUCCESS is for a certificate that was asked for");
+  expect(entry->client_verify != "SUCCESS" || (has_leaf && trusted()),
+         "SUCCESS is for a certificate that was asked for");
+  return {};
+}
+
+std::string text_of(const Verdict& verdict) {
+  if (verdict.success()) return "SUCCESS";
+  if (verdict.status() != Verdict::Status::failed) return "NONE";
+  return "FAILED:" + std::string(verdict.reasons().back().text);
+}
+
+// What another policy than the connection's own trusts.
+enum class Asked : std::uint8_t { own, ca1, ca2, nothing };
+
+const ClientAuthPolicy& policy_of(Asked asked) {
+  const test::Pki& pki = test::Pki::get();
+  static const PolicyPtr trusts1 = test::make_policy(test::asking(ClientCertificate::optional, {&pki.ca1}));
+  static const PolicyPtr trusts2 = test::make_policy(test::asking(ClientCertificate::required, {&pki.ca2}));
+  static const PolicyPtr nothing = test::make_policy();
+  return asked == Asked::ca1 ? *trusts1 : (asked == Asked::ca2 ? *trusts2 : *nothing);
+}
+
+// A client has Client 1's certificate, or none.
+void check_status(Verdict::Status status, Asked asked) {
+  using Status = Verdict::Status;
+  if (SSL_get0_peer_certificate(current->ssl) == nullptr) {
+    const bool nobody_asked = !current->requested && !current->late_request && !current->left_over && !resumed();
+    expect(!nobody_asked || status == Status::not_asked, "where nobody asks nothing was asked");
+    expect(nobody_asked || status == Status::none || status == Status::not_asked, "no certificate is not success");
+    expect(!current->requested || current->left_over || status == Status::none, "who was asked has none");
+    return;
+  }
+  expect(status == Status::success || status == Status::failed, "a certificate is verified");
+  if (asked == Asked::ca2 || !trusted()) {
+    expect(status == Status::failed, "no success without trust");
+  } else {
+    expect(current->left_over || status == Status::success, "a certificate that was asked for and verifies is success");
+  }
+}
+
+Answer check_verdict(const ClientTls& tls, unsigned variant, std::string& given) {
+  const Asked asked{static_cast<std::uint8_t>(variant % 4)};
+  const auto verdict = asked == Asked::own ? tls.verdict() : tls.verdict(policy_of(asked));
+  if (!verdict) return Answer::of(verdict);
+  expect(verdict->resumed() == resumed(), "the verdict says whether the connection was resumed");
+  check_status(verdict->status(), asked);
+  given = text_of(*verdict);
   return {};
 }
 
 Answer perform(const Call& call, const ClientTls& tls) {
   std::string& kept = current->overrides.at(call.other_context ? 1 : 0);
+  std::string& given = current->given.at(call.other_context ? 1 : 0);
   switch (call.operation) {
-    case 0:
+    case bind_session:
       return bind(tls, call.variant);
-    case 1:
+    case request_certificate:
       return request(tls, call.variant, call.moment);
-    case 2:
+    case disable_reuse:
       return disable(tls);
-    case 3:
+    case get_chain:
       return check_chain(tls);
-    case 4:
+    case set_text:
       return set_by_text(tls, call.variant, kept);
-    case 5:
+    case set_value:
       return set_by_value(tls, call.variant, kept);
+    case log_entry:
+      return check_log(tls, kept, given);
     default:
-      return check_log(tls, kept);
+      return check_verdict(tls, call.variant, given);
   }
+}
+
+// The ClientHello after a HelloRetryRequest is bound once, if the first one was, and to the same scope.
+Answer answer_to_bind(const Call& call) {
+  if (call.moment == Moment::before) return {Errc::too_early};
+  if (call.moment == Moment::after) return {Errc::handshake_over};
+  if (call.moment != Moment::client_hello) return {Errc::too_late};
+  const bool again = current->hellos > 1;
+  if (again && (!current->scope || current->bound_again)) return {Errc::too_late};
+  const std::string scope = scope_of(call.variant);
+  if (!good_options(call.variant)) return {Errc::invalid_argument};
+  if (scope.empty() || scope.size() > max_scope_size) return {Errc::invalid_argument};
+  return again && scope != current->scope ? Answer{Errc::too_late} : Answer{};
 }
 
 // The documented answer to a call in the right phase on the server's SSL. (A moment between the callbacks, where
@@ -307,41 +415,45 @@ Answer perform(const Call& call, const ClientTls& tls) {
 // nothing.)
 std::optional<Answer> documented_answer(const Call& call) {
   const bool finished = call.moment == Moment::after;
+  const bool in_force = plan->policies && call.moment != Moment::before;
   switch (call.operation) {
-    case 0: {
-      if (call.moment == Moment::before) return Answer{Errc::too_early};
-      if (finished) return Answer{Errc::handshake_over};
-      if (call.moment != Moment::client_hello) return Answer{Errc::too_late};
-      const std::size_t size = scope_of(call.variant).size();
-      return size == 0 || size > max_scope_size ? Answer{Errc::invalid_argument} : Answer{};
-    }
-    case 1:
-    case 2:
+    case bind_session:
+      return in_force ? Answer{Errc::policy_in_force} : answer_to_bind(call);
+    case request_certificate:
+    case disable_reuse:
+      if (in_force && call.operation == request_certificate) return Answer{Errc::policy_in_force};
       if (call.moment == Moment::before || call.moment == Moment::client_hello) return Answer{Errc::too_early};
       if (finished) return Answer{Errc::handshake_over};
       if (call.moment == Moment::servername) return std::nullopt;
+      if (call.moment == Moment::first_flight && plan->retries())
+        return Answer{Errc::too_early};  // a HelloRetryRequest
       if (resumed()) return Answer{Errc::too_late};
-      return call.operation == 2 || good_request(call.variant) ? Answer{} : Answer{Errc::invalid_argument};
-    case 3:
+      return call.operation == disable_reuse || good_request(call.variant) ? Answer{} : Answer{Errc::invalid_argument};
+    case get_chain:
       if (!finished) return Answer{Errc::too_early};
       if (resumed() && !current->scope && SSL_get0_peer_certificate(current->ssl) != nullptr) {
         return Answer{Errc::chain_not_carried};
       }
       return Answer{};
-    case 4:
-      return call.variant % 2 == 0 ? Answer{} : Answer{Errc::invalid_argument};
-    case 5:
+    case set_text:
+    case set_value:
       return call.variant % 2 == 0 ? Answer{} : Answer{Errc::invalid_argument};
     default:
       return finished ? Answer{} : Answer{Errc::too_early};
   }
 }
 
+// A policy that asks for nothing is no policy to judge a server's connection by, at any moment.
+bool asks_nothing(const Call& call) {
+  return call.operation == verdict && Asked{static_cast<std::uint8_t>(call.variant % 4)} == Asked::nothing;
+}
+
 std::optional<Answer> expected(const Call& call) {
   if (!documented(call.operation, call.phase)) return Answer{Errc::wrong_phase};
-  const bool needs_ssl = call.operation != 4 && call.operation != 5;
+  const bool needs_ssl = call.operation != set_text && call.operation != set_value;
   if (needs_ssl && call.target == Target::null) return Answer{Errc::no_tls};
   if (needs_ssl && (call.target == Target::client || call.target == Target::dtls)) return Answer{Errc::unsupported};
+  if (asks_nothing(call)) return Answer{Errc::invalid_argument};
   if (needs_ssl && call.target == Target::fresh) return Answer{Errc::too_early};
   return documented_answer(call);
 }
@@ -378,7 +490,7 @@ void make(const Call& call) {
   }
   if (allowed_answer) expect(answer.code == allowed_answer->code, "the answer is the documented one");
   if (answer.code) expect(look(ssl) == before, "an error changes nothing");
-  fuzz::note(3000 + call.operation * 100U + static_cast<unsigned>(call.moment) * 14U +
+  fuzz::note(3000 + call.operation * 100U + static_cast<unsigned>(call.moment) * 16U +
              (answer.code ? 1U + static_cast<unsigned>(*answer.code) : 0U));
 }
 
@@ -388,8 +500,14 @@ void make_calls(Moment moment) {
   }
 }
 
+void begin_client_hello() {
+  ++current->hellos;
+  current->bound_again = false;
+}
+
 // A host with its own callbacks.
 int on_client_hello(SSL*, int*, void*) {
+  begin_client_hello();
   make_calls(Moment::client_hello);
   return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -405,6 +523,30 @@ int on_certificate(SSL*, void*) {
   return 1;
 }
 
+// A host with policies, whose hooks come after the library has done its part.
+Hooks make_hooks() {
+  Hooks hooks;
+  hooks.client_hello = [](Handshake&) {
+    begin_client_hello();
+    note_bound("by the policy", false);
+    make_calls(Moment::client_hello);
+    return Decision::proceed;
+  };
+  hooks.certificate = [](Handshake&) {
+    current->certificate_callback = current->requested = true;
+    make_calls(Moment::certificate);
+    return Decision::proceed;
+  };
+  hooks.error = [](const HookError&) { expect(false, "no handshake is ended"); };
+  return hooks;
+}
+
+void install_policies(SSL_CTX* ctx) {
+  const PolicyPtr policy = test::make_policy(test::asking());
+  expect(install(ctx, std::make_shared<CurrentPolicies>(PolicyTable{policy, policy}), make_hooks()).has_value(),
+         "the policies are installed");
+}
+
 // The sessions that an input has put into the cache.
 std::vector<SslSessionPtr>& cached() {
   static std::vector<SslSessionPtr> sessions;
@@ -416,7 +558,7 @@ int note_session(SSL*, SSL_SESSION* session) {
   return 1;  // it is ours
 }
 
-SslCtxPtr make_server(int version, bool stateful) {
+SslCtxPtr make_server(int version, bool stateful, bool policies) {
   SslCtxPtr ctx{SSL_CTX_new(TLS_server_method())};
   const test::Pki& pki = test::Pki::get();
   SSL_CTX_set_min_proto_version(ctx.get(), version);
@@ -428,8 +570,12 @@ SslCtxPtr make_server(int version, bool stateful) {
   if (stateful) SSL_CTX_set_options(ctx.get(), SSL_OP_NO_TICKET);
   X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx.get()), pki.ca1.get());
   SSL_CTX_sess_set_new_cb(ctx.get(), note_session);
-  SSL_CTX_set_client_hello_cb(ctx.get(), on_client_hello, nullptr);
   SSL_CTX_set_tlsext_servername_callback(ctx.get(), on_server_name);
+  if (policies) {
+    install_policies(ctx.get());
+    return ctx;
+  }
+  SSL_CTX_set_client_hello_cb(ctx.get(), on_client_hello, nullptr);
   SSL_CTX_set_cert_cb(ctx.get(), on_certificate, nullptr);
   return ctx;
 }
@@ -442,7 +588,6 @@ int keep_session(SSL* ssl, SSL_SESSION* session) {
 SslCtxPtr make_client(bool presents) {
   SslCtxPtr ctx{SSL_CTX_new(TLS_client_method())};
   const test::Pki& pki = test::Pki::get();
-  SSL_CTX_set1_groups_list(ctx.get(), "X25519:P-256");
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(ctx.get(), keep_session);
   SSL_CTX_set_cert_verify_callback(ctx.get(), [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
@@ -454,12 +599,14 @@ SslCtxPtr make_client(bool presents) {
 }
 
 struct Fixture {
-  std::array<SslCtxPtr, 4> servers{make_server(TLS1_2_VERSION, false), make_server(TLS1_3_VERSION, false),
-                                   make_server(TLS1_2_VERSION, true), make_server(TLS1_3_VERSION, true)};
+  std::array<SslCtxPtr, 8> servers{make_server(TLS1_2_VERSION, false, false), make_server(TLS1_3_VERSION, false, false),
+                                   make_server(TLS1_2_VERSION, true, false),  make_server(TLS1_3_VERSION, true, false),
+                                   make_server(TLS1_2_VERSION, false, true),  make_server(TLS1_3_VERSION, false, true),
+                                   make_server(TLS1_2_VERSION, true, true),   make_server(TLS1_3_VERSION, true, true)};
   std::array<SslCtxPtr, 2> clients{make_client(false), make_client(true)};
 
   [[nodiscard]] SSL_CTX* server(const Plan& of) const {
-    return servers.at((of.tls13 ? 1U : 0U) + (of.stateful ? 2U : 0U)).get();
+    return servers.at((of.tls13 ? 1U : 0U) + (of.stateful ? 2U : 0U) + (of.policies ? 4U : 0U)).get();
   }
   [[nodiscard]] SSL_CTX* client(const Plan& of) const { return clients.at(of.presents ? 1 : 0).get(); }
 };
@@ -471,6 +618,8 @@ Plan read_plan(Input& input) {
               .presents = choice / 4 % 2 == 1,
               .second = choice / 8 % 2 == 1,
               .reuses_ssl = choice / 16 % 2 == 1,
+              .retried = choice / 32 % 2 == 1,
+              .policies = choice / 64 % 2 == 1,
               .calls = {}};
   while (!input.empty() && result.calls.size() < max_calls) {
     const unsigned when = input.byte();
@@ -479,8 +628,8 @@ Plan read_plan(Input& input) {
     const unsigned target = where / 16 % targets;
     result.calls.push_back({.moment = static_cast<Moment>(when % moments),
                             .in_second = when / 64 % 2 == 1,
-                            .operation = what % 7,
-                            .variant = what / 7,
+                            .operation = what % operations,
+                            .variant = what / operations,
                             .phase = where % 16,
                             .target = target < 4 ? Target::server : static_cast<Target>(target - 3),
                             .other_context = when / 128 == 1});
@@ -509,6 +658,7 @@ void connect(const Fixture& fixture, SSL* server, SslSessionPtr& session) {
   SSL_set_accept_state(server);
   SSL_set_connect_state(client.get());
   SSL_set_tlsext_host_name(client.get(), "a.test");
+  SSL_set1_groups_list(client.get(), plan->retried ? "P-384:X25519:P-256" : "X25519:P-256");
   SSL_set_app_data(client.get(), &session);
   const SslSessionPtr offered = std::move(session);
   if (offered != nullptr) SSL_set_session(client.get(), offered.get());
@@ -531,7 +681,7 @@ void check_resumption(const Connection& first, const Connection& second) {
     expect(!first.disabled, "a session whose reuse was disabled never resumes");
     expect(scope == first.scope, "a session resumes in its own scope only");
   } else {
-    const bool whole = !first.disabled && !first.strict && !first.late_request;
+    const bool whole = !first.disabled && !(first.strict && first.requested) && !first.late_request;
     expect(!whole || scope != first.scope, "and it does resume there");
   }
 }

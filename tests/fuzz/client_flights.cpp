@@ -4,7 +4,8 @@
 // anything could send: the cryptography does not end the handshake at the first changed byte.
 //
 // Once the handshake is complete: the chain is what the server was sent, leaf first; SUCCESS is for chains that verify;
-// and a session brings both back unchanged, in its own scope, or not at all.
+// and a session brings both back unchanged, under its own name, or not at all. Where the policy requires a certificate,
+// no handshake is complete without one that verifies.
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
@@ -15,10 +16,9 @@
 #include <optional>
 #include <string>
 
-#include "client_tls/hooks.hpp"
 #include "fuzz.hpp"
 #include "openssl_version.hpp"
-#include "support/pki.hpp"
+#include "support/policies.hpp"
 
 namespace {
 
@@ -55,7 +55,8 @@ struct TargetedEdit {
 struct Plan {
   int version;
   bool in_pieces;
-  bool few;  // certificates allowed
+  bool few;       // certificates allowed
+  bool required;  // a certificate that verifies
   Second second;
   std::vector<unsigned> presented;  // indices of certificates, leaf first
   std::vector<TargetedEdit> edits;
@@ -106,6 +107,7 @@ Plan read_plan(Input& input, std::size_t certificates) {
   Plan plan{.version = choice % 2 == 0 ? TLS1_3_VERSION : TLS1_2_VERSION,
             .in_pieces = choice / 2 % 2 == 1,
             .few = choice / 4 % 2 == 1,
+            .required = choice / 128 == 1,
             .second = static_cast<Second>(std::min(choice / 8 % 16, 3U)),
             .presented = {},
             .edits = {}};
@@ -158,19 +160,19 @@ SSL_TICKET_RETURN open_ticket(SSL*, SSL_SESSION* session, const unsigned char*, 
   return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
-Limits limits() {
-  Limits result;
-  if (seen->plan->few) result.max_chain_certificates = few_certificates;
-  return result;
+PolicyPtr make_policy(bool few, bool required) {
+  PolicyOptions options = test::asking(required ? ClientCertificate::required : ClientCertificate::optional,
+                                       {&test::Pki::get().ca1, &test::Pki::get().ca2});
+  options.hints.emplace();
+  if (few) options.limits.max_chain_certificates = few_certificates;
+  return test::make_policy(std::move(options));
 }
 
-Decision on_certificate(Handshake& handshake) {
-  const fuzz::QueueGuard guard;
-  expect(handshake.tls().request_client_certificate({}, limits()).has_value(), "the certificate is asked for");
-  return Decision::proceed;
+std::size_t max_certificates() {
+  return seen->plan->few ? few_certificates : Limits{}.max_chain_certificates;
 }
 
-SslCtxPtr make_server() {
+SslCtxPtr make_server(const PolicyPtr& policy) {
   SslCtxPtr ctx{SSL_CTX_new(TLS_server_method())};
   const test::Pki& pki = test::Pki::get();
   SSL_CTX_use_certificate(ctx.get(), pki.server.get());
@@ -179,13 +181,11 @@ SslCtxPtr make_server() {
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(ctx.get(), 1);
   SSL_CTX_set_timeout(ctx.get(), 24L * 3600);
-  X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx.get()), pki.ca1.get());
-  X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx.get()), pki.ca2.get());
   SSL_CTX_set_msg_callback(ctx.get(), see_message);
   SSL_CTX_set_info_callback(ctx.get(), see_progress);
   SSL_CTX_set_session_ticket_cb(ctx.get(), nullptr, open_ticket, nullptr);
-  expect(install(ctx.get(), {.client_hello = {}, .certificate = on_certificate, .error = {}}).has_value(),
-         "the hooks are installed");
+  expect(install(ctx.get(), std::make_shared<CurrentPolicies>(PolicyTable{policy, policy})).has_value(),
+         "the policies are installed");
   return ctx;
 }
 
@@ -206,8 +206,13 @@ SslCtxPtr make_client() {
 
 struct Fixture {
   std::vector<test::Certificate> certificates = make_certificates();
-  SslCtxPtr server = make_server();
+  std::array<SslCtxPtr, 4> servers{make_server(make_policy(false, false)), make_server(make_policy(true, false)),
+                                   make_server(make_policy(false, true)), make_server(make_policy(true, true))};
   SslCtxPtr client = make_client();
+
+  [[nodiscard]] SSL_CTX* server(const Plan& plan) const {
+    return servers.at((plan.few ? 1U : 0U) + (plan.required ? 2U : 0U)).get();
+  }
 };
 
 // Decoding a certificate and verifying a chain take longer than the rest of a handshake: what was seen before is kept.
@@ -305,7 +310,7 @@ void close(const Connection& connection) {
 }
 
 void connect(Connection& connection, const Fixture& fixture, const char* name, SSL_SESSION* session) {
-  connection.server.reset(SSL_new(fixture.server.get()));
+  connection.server.reset(SSL_new(fixture.server(*seen->plan)));
   connection.client.reset(SSL_new(fixture.client.get()));
   SSL* client = connection.client.get();
   for (SSL* ssl : {connection.server.get(), client}) fuzz::connect_to_memory(ssl);
@@ -352,15 +357,25 @@ std::vector<X509Ptr> certificates_in(ByteView body, int version) {
   return result;
 }
 
+X509StorePtr make_trusted() {
+  X509StorePtr store{X509_STORE_new()};
+  X509_STORE_add_cert(store.get(), test::Pki::get().ca1.get());
+  X509_STORE_add_cert(store.get(), test::Pki::get().ca2.get());
+  return store;
+}
+
 // Strictly, and by itself: the verification in the handshake went on after each error.
 bool verifies(SSL* server, const std::vector<X509Ptr>& chain) {
   using StorePtr = OpensslPtr<X509_STORE_CTX, X509_STORE_CTX_free>;
+  static const X509StorePtr trusted = make_trusted();
+  constexpr int least_level = 2;  // a policy's
   const StorePtr store{X509_STORE_CTX_new()};
   STACK_OF(X509)* untrusted = sk_X509_new_null();
   for (const X509Ptr& one : chain) sk_X509_push(untrusted, one.get());
-  X509_STORE_CTX_init(store.get(), SSL_CTX_get_cert_store(SSL_get_SSL_CTX(server)), chain.front().get(), untrusted);
+  X509_STORE_CTX_init(store.get(), trusted.get(), chain.front().get(), untrusted);
   X509_STORE_CTX_set_default(store.get(), "ssl_client");
-  X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store.get()), SSL_get_security_level(server));
+  X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store.get()),
+                                   std::max(SSL_get_security_level(server), least_level));
   const bool good = X509_verify_cert(store.get()) == 1;
   sk_X509_free(untrusted);
   ERR_clear_error();
@@ -383,20 +398,40 @@ std::string pem_of(const std::vector<X509Ptr>& chain) {
 struct Answer {
   Result<std::optional<std::string_view>> chain;
   Result<LogEntry> entry;
+  Result<Verdict> verdict;
 };
 
 Answer ask(SSL* server) {
-  PhaseContext context{Phase::log};
-  const ClientTls tls{server, context};
+  PhaseContext log{Phase::log};
+  PhaseContext request{Phase::access};
+  const ClientTls tls{server, request};
   const fuzz::QueueGuard guard;
-  return {.chain = tls.get_full_client_certificate_chain(), .entry = tls.log_entry()};
+  return {.chain = tls.get_full_client_certificate_chain(),
+          .entry = ClientTls{server, log}.log_entry(),
+          .verdict = tls.verdict()};
 }
 
-void check_incomplete(const SSL* server, const Answer& answer) {
-  // OpenSSL keeps the version of a ClientHello that it refused, and 1 is what it says of QUIC.
-  const Errc code = SSL_version(server) == 1 ? Errc::unsupported : Errc::too_early;
-  expect(!answer.chain && answer.chain.error().code == code, "no chain before the handshake is complete");
-  expect(!answer.entry && answer.entry.error().code == code, "no log entry either");
+void check_incomplete(const Answer& answer) {
+  expect(!answer.chain && answer.chain.error().code == Errc::too_early, "no chain before the handshake is complete");
+  expect(!answer.entry && answer.entry.error().code == Errc::too_early, "no log entry either");
+  expect(!answer.verdict && answer.verdict.error().code == Errc::too_early, "and no verdict");
+}
+
+// The three answers agree with each other.
+void check_agreement(const Answer& answer) {
+  expect(answer.entry && answer.verdict, "a complete handshake has a log entry and a verdict");
+  fuzz::expect_agrees(*answer.verdict, answer.entry->client_verify);
+  const bool success = answer.verdict->success();
+  const bool refused = !answer.chain && answer.chain.error().code == Errc::not_authenticated;
+  expect(refused == (seen->plan->required && !success), "where success is required nothing else gets the chain");
+}
+
+// What the connection's policy says of the chain by itself is what its handshake said.
+void check_own_policy(SSL* server, const Answer& answer) {
+  PhaseContext context{Phase::access};
+  const fuzz::QueueGuard guard;
+  const auto verdict = ClientTls{server, context}.verdict(*get0_policy(server));
+  expect(verdict && verdict->status() == answer.verdict->status(), "the policy says the same again");
 }
 
 // After a full handshake: the chain that was sent.
@@ -404,8 +439,11 @@ std::vector<X509Ptr> check_full(SSL* server, const Answer& answer) {
   expect(seen->certificates.has_value(), "a client that was asked has answered");
   expect(!seen->proof_changed, "no handshake completes with another CertificateVerify or Finished");
   auto chain = certificates_in(*seen->certificates, SSL_version(server));
-  expect(chain.size() <= limits().max_chain_certificates, "no more certificates than allowed");
-  expect(answer.chain && answer.entry, "a complete handshake has both");
+  expect(chain.size() <= max_certificates(), "no more certificates than allowed");
+  check_agreement(answer);
+  expect(answer.chain.has_value(), "a full handshake has its chain");
+  check_own_policy(server, answer);
+  expect(!seen->plan->required || answer.entry->client_verify == "SUCCESS", "what is required is there");
   if (chain.empty()) {
     expect(!*answer.chain && answer.entry->client_verify == "NONE", "no certificate is NONE");
     return chain;
@@ -421,7 +459,7 @@ std::vector<X509Ptr> check_full(SSL* server, const Answer& answer) {
 
 // Whether nothing stands in the way of the handshake, whatever the chain is worth.
 bool must_complete(const Plan& plan) {
-  return plan.edits.empty() && plan.presented.size() <= limits().max_chain_certificates;
+  return !plan.required && plan.edits.empty() && plan.presented.size() <= max_certificates();
 }
 
 bool must_resume(const Plan& plan, const Answer& first, const std::vector<X509Ptr>& chain) {
@@ -449,12 +487,16 @@ void check_end(SSL_SESSION* session, const std::vector<X509Ptr>& chain) {
 
 void check_resumed(SSL* server, const Answer& first, const Answer& second, const std::vector<X509Ptr>& chain) {
   check_end(SSL_get_session(server), chain);
-  expect(second.entry.has_value(), "a resumed connection has a log entry");
-  if (second.chain) {
+  check_agreement(second);
+  expect(second.verdict->resumed(), "its verdict says that it is resumed");
+  if (!seen->edits_envelope) {  // what a changed one says is the envelope target's
     expect(second.entry->client_verify == first.entry->client_verify,
            "a resumed connection has the first one's verdict");
-  } else {
-    expect(seen->edits_envelope && second.chain.error().code == Errc::chain_not_carried, "the chain comes back");
+    expect(second.verdict->ends_at() <= first.verdict->ends_at(), "and no longer one");
+    check_own_policy(server, second);
+  }
+  if (!second.chain) {
+    expect(seen->edits_envelope, "the chain comes back");
     expect(second.entry->client_verify.starts_with("FAILED:"), "without its chain nothing is SUCCESS");
     return;
   }
@@ -499,7 +541,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   const Answer answer = ask(first.server.get());
   if (!seen_first.done) {
     expect(!must_complete(plan), "the handshake completes whatever the chain is worth");
-    check_incomplete(first.server.get(), answer);
+    check_incomplete(answer);
   } else {
     close(first);
     const auto chain = check_full(first.server.get(), answer);

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <random>
+#include <string>
 
 #include "support/clock.hpp"
 
@@ -67,6 +68,19 @@ void expect(bool holds, const char* what, const char* file, int line) {
   if (holds) return;
   std::fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
   std::abort();
+}
+
+void expect_agrees(const client_tls::Verdict& verdict, std::string_view client_verify) {
+  using Status = client_tls::Verdict::Status;
+  const Status status = verdict.status();
+  expect(verdict.success() == (client_verify == "SUCCESS"), "the log has SUCCESS where the verdict is success");
+  const bool nobody = status == Status::none || status == Status::not_asked;
+  expect(nobody == (client_verify == "NONE"), "and NONE where there is nobody to be verified");
+  expect((status == Status::failed) == client_verify.starts_with("FAILED:"), "and FAILED where it failed");
+  expect(verdict.reasons().empty() == (status != Status::failed), "a verdict that failed has reasons, and no other");
+  if (status != Status::failed) return;
+  const std::string text{verdict.reasons().back().text};
+  expect(client_verify == "FAILED:" + text, "with the last of the reasons");
 }
 
 Bytes Input::take(std::size_t size) {
@@ -188,7 +202,7 @@ QueueGuard::~QueueGuard() {
 }
 
 std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> session_id_context(std::string_view scope) {
-  std::string text = "client-tls scope 1\n";
+  std::string text = "client-tls scope 2\n";
   text += scope;
   std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> digest{};
   expect(EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1, "SHA-256");

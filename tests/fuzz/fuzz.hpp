@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "client_tls/verdict.hpp"
+
 namespace fuzz {
 
 using Bytes = std::vector<unsigned char>;
@@ -19,6 +21,9 @@ using ByteView = std::span<const unsigned char>;
 // Ends the program, and so tells of a finding, if what must hold does not.
 // (std::source_location: not in clang 14.)
 void expect(bool holds, const char* what, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+
+// Holds what the log says of a client to the verdict on it.
+void expect_agrees(const client_tls::Verdict& verdict, std::string_view client_verify);
 
 class Input {
  public:

@@ -317,9 +317,9 @@ void forget_sessions(SSL_CTX* ssl_ctx) {
 #endif
 }
 
-int bind_to(SSL* ssl, std::string_view scope) {
+int bind_to(SSL* ssl, std::string_view scope, const client_tls::BindOptions& options) {
   PhaseContext context{Phase::client_hello};
-  return ClientTls{ssl, context}.bind_session(scope) ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
+  return ClientTls{ssl, context}.bind_session(scope, options) ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
 int bind_to_server_name(SSL* ssl) {
@@ -327,9 +327,14 @@ int bind_to_server_name(SSL* ssl) {
   return name ? bind_to(ssl, name->view()) : SSL_CLIENT_HELLO_ERROR;
 }
 
-int ask(SSL* ssl, std::span<X509* const> hints, const client_tls::Limits& limits) {
+int bind_with_limits(SSL* ssl, const client_tls::Limits& limits) {
+  const auto name = client_tls::ServerName::from_client_hello(ssl);
+  return name ? bind_to(ssl, name->view(), {.limits = limits, .max_age = {}}) : SSL_CLIENT_HELLO_ERROR;
+}
+
+int ask(SSL* ssl, std::span<X509* const> hints) {
   PhaseContext context{Phase::certificate};
-  return ClientTls{ssl, context}.request_client_certificate(hints, limits) ? 1 : 0;
+  return ClientTls{ssl, context}.request_client_certificate(hints) ? 1 : 0;
 }
 
 int disable_reuse(SSL* ssl) {

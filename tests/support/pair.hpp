@@ -97,7 +97,9 @@ class Pair {
   [[nodiscard]] client_tls::SslSessionPtr session() const;
 
   // The facade's answers in the request phases, as strings for a test to compare: "error: ..." or the value.
-  [[nodiscard]] std::string chain() const;   // "none" where there is none
+  [[nodiscard]] std::string chain() const;  // "none" where there is none
+  static constexpr const char* not_authenticated =
+      "error: the policy requires an authenticated client, and this one is not";
   [[nodiscard]] std::string verify() const;  // log_entry().client_verify
 
   // Sends a message through the connection, from the client to the server and back; true if both arrive.
@@ -132,9 +134,10 @@ class Pair {
 void forget_sessions(SSL_CTX* ssl_ctx);
 
 // The host's part in a few words.
-int bind_to(SSL* ssl, std::string_view scope);                                                // a client_hello callback
-int bind_to_server_name(SSL* ssl);                                                            // likewise
-int ask(SSL* ssl, std::span<X509* const> hints = {}, const client_tls::Limits& limits = {});  // a certificate callback
-int disable_reuse(SSL* ssl);                                                                  // likewise
+int bind_to(SSL* ssl, std::string_view scope, const client_tls::BindOptions& options = {});  // a client_hello callback
+int bind_to_server_name(SSL* ssl);                                                           // likewise
+int bind_with_limits(SSL* ssl, const client_tls::Limits& limits);                            // likewise
+int ask(SSL* ssl, std::span<X509* const> hints = {});                                        // a certificate callback
+int disable_reuse(SSL* ssl);                                                                 // likewise
 
 }  // namespace test

@@ -60,13 +60,16 @@ void set_common_name(X509* certificate, const std::string& text) {
   require(X509_set_subject_name(certificate, name.get()) == 1, "name");
 }
 
+client_tls::EvpPkeyPtr make_key(Key key) {
+  if (key == Key::ec_p256) return client_tls::EvpPkeyPtr(EVP_EC_gen("P-256"));
+  return client_tls::EvpPkeyPtr(EVP_RSA_gen(key == Key::rsa_2048 ? 2048U : 1024U));
+}
+
 }  // namespace
 
 Certificate issue(const CertificateOptions& options, const Certificate* issuer) {
   static std::atomic<long> serial{1};
-  Certificate result{
-      .certificate = client_tls::X509Ptr(X509_new()),
-      .key = client_tls::EvpPkeyPtr(options.key == Key::rsa_2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"))};
+  Certificate result{.certificate = client_tls::X509Ptr(X509_new()), .key = make_key(options.key)};
   X509* certificate = result.get();
   require(certificate != nullptr && result.key != nullptr, "key");
   X509_set_version(certificate, X509_VERSION_3);
@@ -78,7 +81,8 @@ Certificate issue(const CertificateOptions& options, const Certificate* issuer) 
   X509* parent = issuer != nullptr ? issuer->get() : certificate;
   X509_set_issuer_name(certificate, X509_get_subject_name(parent));
   X509_set_pubkey(certificate, result.key.get());
-  add_usage(certificate, parent, options.usage);
+  if (options.extensions.empty()) add_usage(certificate, parent, options.usage);
+  for (const auto& [nid, value] : options.extensions) add_extension(certificate, parent, nid, value);
   if (options.extra_bytes > 0) add_filler(certificate, options.extra_bytes);
   EVP_PKEY* signer = issuer != nullptr ? issuer->key.get() : result.key.get();
   require(X509_sign(certificate, signer, EVP_sha256()) > 0, "sign");
@@ -91,14 +95,15 @@ std::string pem_of(const std::vector<X509*>& certificates) {
   return text_of(bio.get());
 }
 
-client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked) {
+client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked,
+                                 long starts_in, long ends_in) {
   static std::atomic<long> number{1};
   client_tls::X509CrlPtr crl{X509_CRL_new()};
   require(crl != nullptr, "crl");
   X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2);
   X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(issuer.get()));
-  const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time{ASN1_TIME_set(nullptr, std::time(nullptr)),
-                                                                   ASN1_TIME_free};
+  const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time{
+      ASN1_TIME_set(nullptr, std::time(nullptr) + starts_in), ASN1_TIME_free};
   X509_CRL_set1_lastUpdate(crl.get(), time.get());
   for (const Certificate* certificate : revoked) {
     X509_REVOKED* entry = X509_REVOKED_new();
@@ -106,7 +111,7 @@ client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<co
     X509_REVOKED_set_revocationDate(entry, time.get());
     require(X509_CRL_add0_revoked(crl.get(), entry) == 1, "revoked");
   }
-  ASN1_TIME_adj(time.get(), std::time(nullptr), 1, 0);
+  ASN1_TIME_set(time.get(), std::time(nullptr) + ends_in);
   X509_CRL_set1_nextUpdate(crl.get(), time.get());
   ASN1_INTEGER* crl_number = ASN1_INTEGER_new();
   ASN1_INTEGER_set(crl_number, number++);

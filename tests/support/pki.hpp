@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client_tls/openssl_ptr.hpp"
@@ -17,7 +18,7 @@ struct Certificate {
 };
 
 enum class Usage : std::uint8_t { ca, client, server };
-enum class Key : std::uint8_t { ec_p256, rsa_2048 };
+enum class Key : std::uint8_t { ec_p256, rsa_2048, rsa_1024 };
 
 struct CertificateOptions {
   std::string common_name = "test";  // none if empty
@@ -26,6 +27,8 @@ struct CertificateOptions {
   long ends_in = 30L * 24 * 3600;
   std::size_t extra_bytes = 0;  // in an extension nobody reads
   Key key = Key::ec_p256;
+  // In place of the usage's: each by its NID, as in openssl.cnf.
+  std::vector<std::pair<int, std::string>> extensions = {};
 };
 
 // Self-signed if there is no issuer. Throws std::runtime_error.
@@ -33,8 +36,9 @@ Certificate issue(const CertificateOptions& options, const Certificate* issuer =
 
 std::string pem_of(const std::vector<X509*>& certificates);  // with PEM_write_bio_X509
 
-// The issuer's revocation list, with these certificates on it; good for a day.
-client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked = {});
+// The issuer's revocation list, with these certificates on it; good for a day, or as long as it says.
+client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked = {},
+                                 long starts_in = 0, long ends_in = 24L * 3600);
 std::string pem_of(X509_CRL& crl);
 
 // What most tests need, made once per process: two CAs with an intermediate each, and certificates below them.

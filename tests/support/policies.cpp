@@ -40,10 +40,11 @@ std::vector<X509CrlPtr> empty_crls() {
 
 // One that is added to PolicyOptions, or to Limits, does not compile here until it has its line.
 std::span<const PolicyChange> policy_changes() {
-  const auto& [request, refusal, anchors, hints, crls, depth, max_age, tickets, resumption, limits] = PolicyOptions{};
+  const auto& [request, refusal, anchors, hints, crls, purpose, expired_tolerance, security_level, depth, max_age,
+               tickets, resumption, resume_without_certificate, limits] = PolicyOptions{};
   const auto& [chain_bytes, chain_certificates, carried_bytes] = limits;
-  (void)std::tie(request, refusal, anchors, hints, crls, depth, max_age, tickets, resumption, chain_bytes,
-                 chain_certificates, carried_bytes);
+  (void)std::tie(request, refusal, anchors, hints, crls, purpose, expired_tolerance, security_level, depth, max_age,
+                 tickets, resumption, resume_without_certificate, chain_bytes, chain_certificates, carried_bytes);
   using std::chrono::seconds;
   static constexpr PolicyChange changes[] = {
       {"nothing", [](auto&) {}},
@@ -55,6 +56,10 @@ std::span<const PolicyChange> policy_changes() {
       {"hints: none", [](auto& o) { o.hints.emplace(); }},
       {"crls", [](auto& o) { o.crls = empty_crls(); }},
       {"crls: one less", [](auto& o) { (o.crls = empty_crls()).pop_back(); }},
+      {"purpose", [](auto& o) { o.purpose = Purpose::client_or_server; }},
+      {"expired_tolerance", [](auto& o) { o.expired_tolerance = seconds{1}; }},
+      {"security_level", [](auto& o) { o.security_level = 1; }},
+      {"resume_without_certificate", [](auto& o) { o.resume_without_certificate = false; }},
       {"depth", [](auto& o) { o.depth = 8; }},
       {"max_age", [](auto& o) { o.max_age = seconds{1}; }},
       {"max_age: another", [](auto& o) { o.max_age = seconds{256}; }},

@@ -18,10 +18,11 @@ SITES = {
 VERIFIED_BY = {"root.pem": "good", "unknown_root.pem": "stranger"}
 
 
-def expected_outcome(certificate, made, offered):
+def expected_outcome(certificate, made, offered, mechanism):
     mode, ca_file = SITES[made]
     if mode == "required" and VERIFIED_BY[ca_file] != (certificate and pathlib.Path(certificate).stem):
-        return "not_resumable"  # a session under "required" is kept for who has proved himself
+        # A session under "required" is kept for who has proved himself; TLS 1.2 has promised its ticket before.
+        return "no_session" if mechanism == "1.3 ticket" else "not_resumable"
     return "own_name" if made == offered else "full"
 
 
@@ -50,8 +51,10 @@ class ReverseProxy(AuditTest):
             self.assertEqual(report.exit_code, 0)
             for (certificate, made, offered, mechanism), pair in report.pairs.items():
                 with self.subTest(certificate=certificate, made=made, offered=offered, mechanism=mechanism, more=more):
-                    outcome = expected_outcome(certificate, made, offered)
+                    outcome = expected_outcome(certificate, made, offered, mechanism)
                     self.assertEqual(pair["outcome"], outcome)
+                    if outcome == "no_session":
+                        continue
                     self.assertEqual(pair["offered"]["asked"], outcome != "own_name" and SITES[offered][0] != "off")
             self.assertEqual({pair["mechanism"] for pair in report.json["pairs"]}, set(MECHANISMS))
 

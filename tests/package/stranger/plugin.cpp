@@ -1,6 +1,8 @@
 // A plug-in of a server: it makes connections that the library is bound to.
-#include <client_tls/hooks.hpp>
 #include <client_tls/openssl_ptr.hpp>
+#include <client_tls/policy.hpp>
+#include <memory>
+#include <utility>
 
 using namespace client_tls;
 
@@ -8,13 +10,16 @@ using namespace client_tls;
 extern "C" SSL* make_connection() {
   const SslCtxPtr server_ctx{SSL_CTX_new(TLS_server_method())};
   const SslCtxPtr client_ctx{SSL_CTX_new(TLS_client_method())};
+  const auto policy = ClientAuthPolicy::make({});
+  if (!policy) return nullptr;
+  auto policies = std::make_shared<CurrentPolicies>(PolicyTable{*policy, *policy});
   bool called = false;
   Hooks hooks;
   hooks.client_hello = [&called](Handshake&) {
     called = true;
     return Decision::proceed;
   };
-  if (!install(server_ctx.get(), std::move(hooks))) return nullptr;
+  if (!install(server_ctx.get(), std::move(policies), std::move(hooks))) return nullptr;
   SslPtr server{SSL_new(server_ctx.get())};
   const SslPtr client{SSL_new(client_ctx.get())};
   BIO* server_end = nullptr;
