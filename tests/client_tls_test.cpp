@@ -468,6 +468,30 @@ TEST_CASE("client_tls: after its first read the chain is read by many threads at
   for (const int mine : good) CHECK(mine == 1000);
 }
 
+// The handshake is not complete then, and a request that came as early data can be over already.
+TEST_CASE("client_tls: a request in 0-RTT is logged with its version and cipher, and as nobody's") {
+  Server server{Mechanism::stateless13};
+  SSL_CTX_set_max_early_data(server.ssl_ctx(), 16'384);
+  SSL_CTX_set_options(server.ssl_ctx(), SSL_OP_NO_ANTI_REPLAY);
+  const auto session = Pair(server, {}).session();
+  REQUIRE(session);
+  const Pair pair{server, {.session = session.get()}, false};
+  std::size_t size = 0;
+  REQUIRE(SSL_write_early_data(pair.client(), "early", 5, &size) == 1);
+  std::array<char, 16> data{};
+  REQUIRE(SSL_read_early_data(pair.server(), data.data(), data.size(), &size) == SSL_READ_EARLY_DATA_SUCCESS);
+  PhaseContext context{Phase::access};
+  const ClientTls tls{pair.server(), context};
+  CHECK(tls.verdict().error().code == Errc::too_early);
+  CHECK(tls.get_full_client_certificate_chain().error().code == Errc::too_early);
+  context.enter(Phase::log);
+  const auto entry = tls.log_entry();
+  REQUIRE(entry);
+  CHECK(entry->version == "TLSv1.3");
+  CHECK(entry->cipher.starts_with("TLS_"));
+  CHECK(entry->client_verify == "NONE");
+}
+
 // P11
 TEST_CASE("client_tls: SSL_dup makes no second owner") {
   Server server{Mechanism::stateless13};
