@@ -32,7 +32,7 @@ class Server {
   explicit Server(Mechanism mechanism);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-  ~Server();
+  virtual ~Server();  // of a PolicyServer, too
 
   [[nodiscard]] SSL_CTX* ssl_ctx() const { return ssl_ctx_.get(); }
 
