@@ -331,8 +331,10 @@ struct HostSettings {
     if (!with_host) CHECK(accept_servers(param));
     const char* host = X509_VERIFY_PARAM_get0_host(param, 0);
     CHECK(std::string(host != nullptr ? host : "") == (with_host ? "other.test" : ""));
-    const char* email = X509_VERIFY_PARAM_get0_email(param);
-    CHECK(std::string(email != nullptr ? email : "") == (with_host ? "a@other.test" : ""));
+    // OpenSSL 4.0 copies it without the NUL at its end, so that it cannot be read as a text there.
+    const char* email = OPENSSL_VERSION_MAJOR < 4 ? X509_VERIFY_PARAM_get0_email(param) : nullptr;
+    if (OPENSSL_VERSION_MAJOR < 4)
+      CHECK(std::string(email != nullptr ? email : "") == (with_host ? "a@other.test" : ""));
     const OpensslPtr<char, free_text> ip{X509_VERIFY_PARAM_get1_ip_asc(param)};
     CHECK(std::string(ip ? ip.get() : "") == (with_host ? "192.0.2.1" : ""));
     X509_STORE* now = nullptr;
