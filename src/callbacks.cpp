@@ -87,13 +87,13 @@ int error_beside_openssls(const Connection& connection, X509_STORE_CTX* store) n
 // host's did, and the policy requires it to be ours (SSL_CTX_set_cert_verify_callback), or where it brought more than
 // the host has bound itself to, the handshake ends before the client's proof: every signature is denied (on_security).
 void end_if_not_ours(SSL* ssl, Connection& connection) noexcept {
-  if (connection.verified || connection.doomed || SSL_session_reused(ssl) == 1) return;
+  if (connection.verified || connection.doom != Doom::none || SSL_session_reused(ssl) == 1) return;
   if (SSL_get0_peer_certificate(ssl) == nullptr && !presented_raw_public_key(ssl)) return;
   const bool bypassed = connection.refuse_unverified && connection.asked;
   const int others = sk_X509_num(SSL_get_peer_cert_chain(ssl));
   const bool too_many = others >= static_cast<int>(connection.max_chain_certificates);
   if (!bypassed && !(too_many && connection.bound)) return;
-  connection.doomed = true;
+  connection.doom = Doom::not_verified;
   watch_security(ssl, connection);
 }
 
@@ -128,15 +128,15 @@ void follow_failure(SSL* ssl) noexcept {
   if (std::strcmp(SSL_state_string(ssl), "SSLERR") == 0) report_handshake(ssl, *connection, false);
 }
 
-void report(const Hooks& hooks, SSL* ssl, Phase phase, std::string_view message) noexcept {
+void report(const Hooks& hooks, SSL* ssl, Phase phase, const Error& error) noexcept {
   if (!hooks.error) return;
 #if defined(__cpp_exceptions)
   try {
-    hooks.error({.ssl = ssl, .phase = phase, .message = message});
+    hooks.error({.ssl = ssl, .phase = phase, .error = error});
   } catch (...) {  // there is nobody left to be told
   }
 #else
-  hooks.error({.ssl = ssl, .phase = phase, .message = message});
+  hooks.error({.ssl = ssl, .phase = phase, .error = error});
 #endif
 }
 
@@ -150,9 +150,10 @@ std::optional<Decision> decide(const Handler& handler, Handshake& handshake,
   try {
     return handler(handshake);
   } catch (const std::exception& error) {
-    report(hooks, handshake.ssl(), handshake.phase(), error.what());
+    report(hooks, handshake.ssl(), handshake.phase(), {.code = Errc::handler_threw, .message = error.what()});
   } catch (...) {
-    report(hooks, handshake.ssl(), handshake.phase(), "the handler threw something that is not a std::exception");
+    report(hooks, handshake.ssl(), handshake.phase(),
+           failure(Errc::handler_threw, "the handler threw something that is not a std::exception"));
   }
   return std::nullopt;
 #else
@@ -226,6 +227,20 @@ Result<Connection*> begin_certificate(SSL* ssl) noexcept {
   return connection;
 }
 
+// Whether a handler chose no policy, or one that could be had.
+Result<void> check_choice(const Connection& connection) noexcept {
+  switch (connection.doom) {
+    case Doom::choice_failed:
+      return failure(Errc::invalid_argument, "the policy that a handler chose could not be used");
+    case Doom::another_policy:
+      return failure(Errc::too_late, "the policy is another one than before the HelloRetryRequest");
+    case Doom::none:
+    case Doom::not_verified:
+      break;
+  }
+  return {};
+}
+
 }  // namespace
 
 void on_info(const SSL* ssl, int where, int value) noexcept {
@@ -248,7 +263,7 @@ int on_security(const SSL* ssl, const SSL_CTX* ssl_ctx, int operation, int bits,
   const Connection* connection = ssl != nullptr ? find_connection(ssl) : nullptr;
   if (connection == nullptr || !connection->host.verification || !connection->host.verification->security) return 0;
   // Not on an SSL that is used again, whose next ClientHello has yet to come.
-  if (connection->doomed && client_hello_taken_over(ssl)) return 0;
+  if (connection->doom != Doom::none && client_hello_taken_over(ssl)) return 0;
   if (operation == SSL_SECOP_CIPHER_SHARED && !asks_for_certificates(static_cast<const SSL_CIPHER*>(other))) return 0;
   return connection->host.verification->security(ssl, ssl_ctx, operation, bits, nid, other, host_data);
 }
@@ -288,7 +303,7 @@ int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
   const Hooks& hooks = installation.hooks;
   const auto connection = begin_client_hello(ssl, installation);
   if (!connection) {
-    report(hooks, ssl, Phase::client_hello, connection.error().message);
+    report(hooks, ssl, Phase::client_hello, connection.error());
     *alert = alert_for(connection.error());
     return SSL_CLIENT_HELLO_ERROR;
   }
@@ -296,9 +311,9 @@ int on_client_hello(SSL* ssl, int* alert, void* argument) noexcept {
   Handshake handshake{ssl, context, (*connection)->server_name.view()};
   const auto decision = decide(hooks.client_hello, handshake, hooks);
   (*connection)->suspended = decision == Decision::suspend;
-  if ((*connection)->doomed) {
-    report(hooks, ssl, Phase::client_hello, "the policy is another one than before the HelloRetryRequest");
-    *alert = SSL_AD_ILLEGAL_PARAMETER;
+  if (const auto choice = check_choice(**connection); !choice) {
+    report(hooks, ssl, Phase::client_hello, choice.error());
+    *alert = (*connection)->doom == Doom::another_policy ? SSL_AD_ILLEGAL_PARAMETER : SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
   }
   if (decision == Decision::proceed) return SSL_CLIENT_HELLO_SUCCESS;
@@ -313,12 +328,16 @@ int on_certificate(SSL* ssl, void* argument) noexcept {
   const Hooks& hooks = installation.hooks;
   const auto connection = begin_certificate(ssl);
   if (!connection) {
-    report(hooks, ssl, Phase::certificate, connection.error().message);
+    report(hooks, ssl, Phase::certificate, connection.error());
     return end_handshake;
   }
   PhaseContext context{Phase::certificate};
   Handshake handshake{ssl, context, (*connection)->server_name.view()};
   const auto decision = decide(hooks.certificate, handshake, hooks);
+  if (const auto choice = check_choice(**connection); !choice) {
+    report(hooks, ssl, Phase::certificate, choice.error());
+    return end_handshake;
+  }
   if (decision == Decision::suspend) return suspend_handshake;
   return decision == Decision::proceed ? proceed_with_handshake : end_handshake;
 }

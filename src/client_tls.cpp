@@ -66,6 +66,26 @@ Result<Pem> make_chain(SSL* ssl, const Connection* connection, const X509* leaf)
   return make_pem(list->view(), carried.value_or(ByteView{}));
 }
 
+// The chain as it was asked for before; null if it was not.
+const Pem* known_chain(const Connection* connection, const X509* leaf) noexcept {
+  const Answers* answers = connection != nullptr ? connection->answers.get() : nullptr;
+  return leaf != nullptr && answers != nullptr && answers->pem_leaf.get() == leaf ? &answers->pem : nullptr;
+}
+
+// The chain, made by the first who asks.
+Result<const Pem*> remembered_chain(SSL* ssl, Connection* connection, X509* leaf) noexcept {
+  if (const Pem* known = known_chain(connection, leaf)) return known;
+  auto pem = make_chain(ssl, connection, leaf);
+  if (!pem) return pem.error();
+  if (connection == nullptr) connection = make_current_connection(ssl);
+  Answers* made = connection != nullptr ? make_answers(*connection) : nullptr;
+  if (made == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  X509_up_ref(leaf);
+  made->pem_leaf.reset(leaf);
+  made->pem = std::move(*pem);
+  return &made->pem;
+}
+
 // Early data is read under a session of this server's own, before the client has proved anything on this connection.
 bool reads_early_data(const SSL* ssl) noexcept {
   return !client_finished(ssl) && SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED;
@@ -124,25 +144,17 @@ Result<std::optional<std::string_view>> ClientTls::get_full_client_certificate_c
   Connection* connection = current_connection(ssl_);
   X509* leaf = SSL_get0_peer_certificate(ssl_);
   const bool required = connection != nullptr && connection->required;
-  const Answers* answers = connection != nullptr ? connection->answers.get() : nullptr;
-  const bool known = leaf != nullptr && answers != nullptr && answers->pem_leaf.get() == leaf;
-  if (known && !required) return answers->pem.view();
+  const Pem* known = known_chain(connection, leaf);
+  if (known != nullptr && !required) return known->view();
   const ErrorQueueMark mark;
   if (auto complete = check_handshake_complete(ssl_, connection); !complete) return complete.error();
   if (required && !judge(ssl_, connection).success()) {
     return failure(Errc::not_authenticated, "the policy requires an authenticated client, and this one is not");
   }
-  if (known) return answers->pem.view();
   if (leaf == nullptr) return std::nullopt;
-  auto pem = make_chain(ssl_, connection, leaf);
-  if (!pem) return pem.error();
-  if (connection == nullptr) connection = make_current_connection(ssl_);
-  Answers* made = connection != nullptr ? make_answers(*connection) : nullptr;
-  if (made == nullptr) return failure(Errc::out_of_memory, "out of memory");
-  X509_up_ref(leaf);
-  made->pem_leaf.reset(leaf);
-  made->pem = std::move(*pem);
-  return made->pem.view();
+  const auto chain = remembered_chain(ssl_, connection, leaf);
+  if (!chain) return chain.error();
+  return (*chain)->view();
 }
 
 Result<Verdict> ClientTls::verdict() const noexcept {
@@ -170,11 +182,21 @@ Result<Verdict> ClientTls::verdict(const ClientAuthPolicy& policy) const noexcep
   return give(*verdict);
 }
 
-// What the log then says of this request.
-Verdict ClientTls::give(const Verdict& verdict) const noexcept {
+Result<Verdict> ClientTls::give(Verdict verdict) const noexcept {
+  X509* leaf = SSL_get0_peer_certificate(ssl_);
+  const bool failed = verdict.status() == Verdict::Status::failed;
+  if (failed && leaf != nullptr) {
+    const auto chain = remembered_chain(ssl_, current_connection(ssl_), leaf);
+    if (!chain && chain.error().code != Errc::chain_not_carried) return chain.error();
+    if (chain) {
+      verdict.presented_ = (*chain)->bytes;
+      verdict.presented_size_ = (*chain)->size;
+    }
+  }
+  // What the log then says of this request.
   const VerifyText text = text_of(verdict);
-  context_->verdict_failed_ = verdict.status() == Verdict::Status::failed;
-  context_->verdict_text_ = context_->verdict_failed_ ? text.reason : text.prefix;
+  context_->verdict_failed_ = failed;
+  context_->verdict_text_ = failed ? text.reason : text.prefix;
   return verdict;
 }
 

@@ -58,6 +58,14 @@ enum class NotResumable : std::uint8_t {
   memory
 };
 
+// Why a handshake must not complete; the last counts most.
+enum class Doom : std::uint8_t {
+  none,
+  not_verified,    // by our rules, or more certificates than the host has bound itself to
+  choice_failed,   // Handshake::use did
+  another_policy,  // was chosen after the HelloRetryRequest
+};
+
 // What a policy's leniency has let pass.
 enum Leniency : std::uint8_t { expired_tolerated = 1, server_purpose_tolerated = 2 };
 
@@ -116,10 +124,10 @@ struct Connection {
   std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH> session_id_context{};
   std::int64_t max_age = std::numeric_limits<std::int32_t>::max();  // of an authentication, in seconds
   bool bound = false;
-  bool suspended = false;          // the client_hello handler will be called again for this ClientHello
-  bool retried = false;            // a HelloRetryRequest was sent
-  bool bound_again = false;        // for the ClientHello after it
-  bool doomed = false;             // this handshake must not complete
+  bool suspended = false;    // the client_hello handler will be called again for this ClientHello
+  bool retried = false;      // a HelloRetryRequest was sent
+  bool bound_again = false;  // for the ClientHello after it
+  Doom doom = Doom::none;
   bool asked = false;              // request_client_certificate was called in this handshake
   bool reuse_disabled = false;     // disable_session_reuse was
   bool verified = false;           // the verification that request_client_certificate relies on took place

@@ -1,5 +1,6 @@
 #include "client_tls/hooks.hpp"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <new>
@@ -155,19 +156,33 @@ void report_handshake(SSL* ssl, Connection& connection, bool completed) noexcept
                              .not_resumable = not_resumable.view()});
 }
 
-Result<void> Handshake::use(PolicyPtr policy) const noexcept {
-  if (phase_ != Phase::client_hello)
-    return failure(Errc::wrong_phase, "a policy is chosen in client_hello phase alone");
+namespace {
+
+Result<void> choose(SSL* ssl, Connection& connection, PolicyPtr policy) noexcept {
   if (policy == nullptr) return failure(Errc::invalid_argument, "the policy is null");
+  if (connection.policy != nullptr && connection.policy->digest() == policy->digest()) return {};
+  if (connection.retried) {
+    return failure(Errc::too_late, "the policy is another one than before the HelloRetryRequest");
+  }
+  return begin_with_policy(ssl, connection, std::move(policy));
+}
+
+}  // namespace
+
+// A handler that goes on after an error would have the table's policy in place of the one it wanted.
+Result<void> Handshake::use(PolicyPtr policy) const noexcept {
   const ErrorQueueMark mark;
   Connection* connection = find_connection(ssl_);
   if (connection == nullptr) return failure(Errc::too_late, "no ClientHello is being processed");
-  if (connection->policy != nullptr && connection->policy->digest() == policy->digest()) return {};
-  if (connection->retried) {
-    connection->doomed = true;
-    return failure(Errc::too_late, "the policy is another one than before the HelloRetryRequest");
-  }
-  return begin_with_policy(ssl_, *connection, std::move(policy));
+  const Doom before = connection->doom;
+  auto chosen = phase_ == Phase::client_hello
+                    ? choose(ssl_, *connection, std::move(policy))
+                    : failure(Errc::wrong_phase, "a policy is chosen in client_hello phase alone");
+  const Doom now = chosen                                  ? Doom::none
+                   : chosen.error().code == Errc::too_late ? Doom::another_policy
+                                                           : Doom::choice_failed;
+  connection->doom = std::max(before, now);
+  return chosen;
 }
 
 const Installation* installation_of(const SSL_CTX* ssl_ctx) noexcept {

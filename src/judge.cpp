@@ -59,6 +59,7 @@ class VerdictBuilder {
     if (max_age && proved < sys_seconds::max() - *max_age) end = std::min(end, proved + *max_age);
     verdict_.authenticated_at_ = proved;
     verdict_.ends_at_ = end;
+    verdict_.verified_by_ = Verdict::VerifiedBy::policy;
     if (sent > policy.options().limits.max_chain_certificates) add(Reason::chain_too_long, 0);
     add_all(found);
     verdict_.status_ = verdict_.reason_count_ == 0 ? Status::success : Status::failed;
@@ -75,6 +76,7 @@ class VerdictBuilder {
   Verdict build_failed() noexcept {
     const Authentication* authentication = connection_ != nullptr ? connection_->authentication.get() : nullptr;
     if (authentication != nullptr) add_all(*authentication);
+    if (verdict_.reason_count_ > 0) verdict_.verified_by_ = rules();
     return failed(Reason::handshake_not_completed);
   }
 
@@ -118,8 +120,9 @@ class VerdictBuilder {
   // A host that asks by itself, without this library: its own store and callback decide.
   Verdict by_the_host() noexcept {
     const long result = SSL_get_verify_result(ssl_);
+    if (result == X509_V_OK && SSL_get0_verified_chain(ssl_) == nullptr) return failed(Reason::not_verified);
+    verdict_.verified_by_ = Verdict::VerifiedBy::host;
     if (result != X509_V_OK) return failed(static_cast<int>(result));
-    if (SSL_get0_verified_chain(ssl_) == nullptr) return failed(Reason::not_verified);
     verdict_.status_ = Status::success;
     return verdict_;
   }
@@ -136,6 +139,7 @@ class VerdictBuilder {
     const auto lists_end = connection_->policy != nullptr ? connection_->policy->lists_end() : sys_seconds::max();
     verdict_.ends_at_ = std::min(time_of(connection_->not_after), lists_end);
     if (!verdict_.resumed_ && !verified()) return failed(Reason::not_verified);
+    verdict_.verified_by_ = rules();
     add_all(authentication);
     verdict_.status_ = verdict_.reason_count_ == 0 ? Status::success : Status::failed;
     if (verdict_.status_ == Status::failed) return verdict_;
@@ -161,6 +165,10 @@ class VerdictBuilder {
   void warn_of(const Authentication& found) noexcept {
     if ((found.leniency & expired_tolerated) != 0) warn(X509_V_ERR_CERT_HAS_EXPIRED);
     if ((found.leniency & server_purpose_tolerated) != 0) warn(X509_V_ERR_INVALID_PURPOSE);
+  }
+
+  [[nodiscard]] Verdict::VerifiedBy rules() const noexcept {
+    return connection_->policy != nullptr ? Verdict::VerifiedBy::policy : Verdict::VerifiedBy::host;
   }
 
   [[nodiscard]] bool verified() const noexcept {

@@ -3,9 +3,9 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <new>
+#include <utility>
 
-#include "error_queue.hpp"
+#include "out_of_memory.hpp"
 
 namespace client_tls {
 namespace {
@@ -45,12 +45,13 @@ char* write_list(ByteView list, char* out) noexcept {
 }  // namespace
 
 Result<Pem> make_pem(ByteView first, ByteView second) noexcept {
-  Pem pem{.bytes = nullptr, .size = pem_size(first) + pem_size(second)};
-  if (pem.size == 0) return pem;
-  pem.bytes.reset(new (std::nothrow) char[pem.size]);
-  if (!pem.bytes) return failure(Errc::out_of_memory, "out of memory");
-  write_list(second, write_list(first, pem.bytes.get()));
-  return pem;
+  const std::size_t size = pem_size(first) + pem_size(second);
+  if (size == 0) return Pem{};
+  return or_out_of_memory([&]() -> Result<Pem> {
+    std::shared_ptr<char[]> bytes{new char[size]};
+    write_list(second, write_list(first, bytes.get()));
+    return Pem{.bytes = std::move(bytes), .size = size};
+  });
 }
 
 }  // namespace client_tls

@@ -102,7 +102,9 @@ struct EchServer : Server {
     Hooks hooks;
     hooks.client_hello = [this](Handshake& handshake) { return note("client_hello: ", handshake); };
     hooks.certificate = [this](Handshake& handshake) { return note("certificate: ", handshake); };
-    hooks.error = [this](const HookError& error) { calls.push_back("error: " + std::string(error.message)); };
+    hooks.error = [this](const HandshakeError& ended) {
+      calls.push_back("error: " + std::string(ended.error.message));
+    };
     const auto policies = make_policies({{"inner.test", inner}, {"other.test", other}, {"public.test", open}});
     REQUIRE(install(ssl_ctx(), policies, std::move(hooks)));
     REQUIRE(SSL_CTX_set1_echstore(ssl_ctx(), config.get()) == 1);

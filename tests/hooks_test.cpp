@@ -10,7 +10,7 @@ using namespace test;
 using client_tls::Decision;
 using client_tls::Errc;
 using client_tls::Handshake;
-using client_tls::HookError;
+using client_tls::HandshakeError;
 using client_tls::Hooks;
 using client_tls::Phase;
 
@@ -124,7 +124,7 @@ TEST_CASE("hooks: a handler that rejects") {
         Server server{mechanism};
         Hooks hooks;
         (in_client_hello ? hooks.client_hello : hooks.certificate) = [](Handshake&) { return Decision::reject; };
-        hooks.error = [](const HookError&) { FAIL_CHECK("a decision is no error"); };
+        hooks.error = [](const HandshakeError&) { FAIL_CHECK("a decision is no error"); };
         REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
         Pair pair{server, {}};
         CHECK_FALSE(pair.done());
@@ -150,9 +150,9 @@ TEST_CASE("hooks: what a handler throws is a rejected handshake and a report, an
             if (standard) throw std::runtime_error("no such policy");
             throw 42;
           };
-          hooks.error = [&](const HookError& error) {
-            CHECK(error.ssl != nullptr);
-            reports.push_back(std::string(to_string(error.phase)) + ": " + std::string(error.message));
+          hooks.error = [&](const HandshakeError& ended) {
+            CHECK(ended.ssl != nullptr);
+            reports.push_back(std::string(to_string(ended.phase)) + ": " + std::string(ended.error.message));
             throw std::runtime_error("the sink fails as well");
           };
           REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
@@ -237,7 +237,7 @@ TEST_CASE("hooks: a connection that comes from an SSL_CTX without hooks, and is 
   Server last{Mechanism::stateless13};
   std::vector<std::string> reports;
   Hooks hooks;
-  hooks.error = [&](const HookError& error) { reports.emplace_back(error.message); };
+  hooks.error = [&](const HandshakeError& ended) { reports.emplace_back(ended.error.message); };
   REQUIRE(install(last.ssl_ctx(), std::move(hooks)));
   SSL_CTX_set_tlsext_servername_arg(first.ssl_ctx(), last.ssl_ctx());
   bool asks_before = false;
@@ -314,7 +314,7 @@ TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
         FAIL_CHECK("called");
         return Decision::proceed;
       };
-      hooks.error = [&](const HookError& error) { reports.emplace_back(error.message); };
+      hooks.error = [&](const HandshakeError& ended) { reports.emplace_back(ended.error.message); };
       REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
       ClientOptions options{.server_name = ""};
       // An extension of a number nobody uses carries the bytes, and the number is then changed on the way.
@@ -348,7 +348,7 @@ TEST_CASE("hooks: a ClientHello that names version 0 is a ClientHello, which Ope
   hooks.client_hello = [&](Handshake& handshake) {
     return ++calls, handshake.server_name() == "a.test" ? Decision::proceed : Decision::reject;
   };
-  hooks.error = [](const HookError& error) { FAIL_CHECK(error.message); };
+  hooks.error = [](const HandshakeError& ended) { FAIL_CHECK(ended.error.message); };
   REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
   Pair pair{server.ssl_ctx(), {}, false};
   pair.rewrite_client_hello("\x03\x03", {"\0\0", 2}, Pair::client_hello_at);  // the legacy_version

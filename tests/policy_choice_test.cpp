@@ -14,6 +14,7 @@ constexpr ClientCertificate required = ClientCertificate::required;
 
 constexpr int handshake_failure = 40;
 constexpr int illegal_parameter = 47;
+constexpr int internal_error = 80;
 constexpr int unknown_ca = 48;
 constexpr int unrecognized_name = 112;
 constexpr int certificate_required = 116;
@@ -34,7 +35,7 @@ struct ChoosingServer : Server {
       return choose(handshake);
     };
     hooks.certificate = std::move(certificate);
-    hooks.error = [this](const HookError& error) { errors.emplace_back(error.message); };
+    hooks.error = [this](const HandshakeError& ended) { errors.emplace_back(ended.error.message); };
     REQUIRE(install(ssl_ctx(), std::make_shared<CurrentPolicies>(PolicyTable{in_table, in_table}), std::move(hooks)));
   }
 
@@ -308,48 +309,58 @@ TEST_CASE("policy choice: after a HelloRetryRequest another policy ends the hand
   }
 }
 
-TEST_CASE("policy choice: a null policy is an error, and what was in force stays") {
-  const PolicyPtr in_table = make_policy(asking(required));
-  const PolicyPtr chosen = make_policy(asking(required, {&Pki::get().ca2}));
+TEST_CASE("policy choice: a null policy ends the handshake, also where the handler goes on or chooses another") {
+  const PolicyPtr in_table = make_policy(asking(optional));
+  const PolicyPtr chosen = make_policy(asking(optional, {&Pki::get().ca2}));
   for (const Mechanism mechanism : both_versions) {
-    for (const bool chose : {false, true}) {
-      DYNAMIC_SECTION(to_string(mechanism) << (chose ? ", after a choice" : "")) {
-        ChoosingServer server{mechanism, in_table, [&](Handshake& handshake) {
-                                if (chose) CHECK(handshake.use(chosen));
-                                const auto used = handshake.use(nullptr);
-                                REQUIRE_FALSE(used);
-                                CHECK(used.error().code == Errc::invalid_argument);
-                                CHECK(get0_policy(handshake.ssl()) == (chose ? chosen : in_table).get());
-                                return Decision::proceed;
-                              }};
-        CHECK_FALSE(Pair(server, {}).done());
-        const Pair pair{server, chose ? client2() : client1()};
-        CHECK(pair.verify() == "SUCCESS");
-        CHECK(server.errors.empty());
+    for (const bool before : {false, true}) {
+      for (const bool afterwards : {false, true}) {
+        DYNAMIC_SECTION(to_string(mechanism)
+                        << (before ? ", after a choice" : "") << (afterwards ? ", before one" : "")) {
+          bool fails = true;
+          ChoosingServer server{mechanism, in_table, [&](Handshake& handshake) {
+                                  if (before) CHECK(handshake.use(chosen));
+                                  if (!fails) return Decision::proceed;
+                                  const auto used = handshake.use(nullptr);
+                                  REQUIRE_FALSE(used);
+                                  CHECK(used.error().code == Errc::invalid_argument);
+                                  CHECK(get0_policy(handshake.ssl()) == (before ? chosen : in_table).get());
+                                  if (afterwards) (void)handshake.use(chosen);
+                                  return Decision::proceed;
+                                }};
+          Pair pair{server, client1()};
+          CHECK_FALSE(pair.done());
+          CHECK(pair.seen().alert == internal_error);
+          CHECK(server.errors == Names{"the policy that a handler chose could not be used"});
+          // The next connection on the same SSL does not end with it.
+          fails = false;
+          pair.clear(client1());
+          CHECK(pair.done());
+        }
       }
     }
   }
 }
 
-TEST_CASE("policy choice: in the certificate hook it is too late, and nothing changes") {
-  const PolicyPtr in_table = make_policy(asking(required));
+TEST_CASE("policy choice: in the certificate hook it is too late, and the handshake ends") {
+  const PolicyPtr in_table = make_policy(asking(optional));
   const PolicyPtr open = make_policy();
   for (const Mechanism mechanism : both_versions) {
-    DYNAMIC_SECTION(to_string(mechanism)) {
-      int calls = 0;
-      ChoosingServer server{mechanism, in_table, [](Handshake&) { return Decision::proceed; },
-                            [&](Handshake& handshake) {
-                              ++calls;
-                              const auto used = handshake.use(open);
-                              REQUIRE_FALSE(used);
-                              CHECK(used.error().code == Errc::wrong_phase);
-                              CHECK(handshake.use(nullptr).error().code == Errc::wrong_phase);
-                              CHECK(get0_policy(handshake.ssl()) == in_table.get());
-                              return Decision::proceed;
-                            }};
-      CHECK_FALSE(Pair(server, {}).done());
-      CHECK(Pair(server, client1()).verify() == "SUCCESS");
-      CHECK(calls == 2);
+    for (const PolicyPtr& late : {open, PolicyPtr{}}) {
+      DYNAMIC_SECTION(to_string(mechanism) << (late == nullptr ? ", null" : "")) {
+        ChoosingServer server{mechanism, in_table, [](Handshake&) { return Decision::proceed; },
+                              [&](Handshake& handshake) {
+                                const auto used = handshake.use(late);
+                                REQUIRE_FALSE(used);
+                                CHECK(used.error().code == Errc::wrong_phase);
+                                CHECK(get0_policy(handshake.ssl()) == in_table.get());
+                                return Decision::proceed;
+                              }};
+        const Pair pair{server, client1()};
+        CHECK_FALSE(pair.done());
+        CHECK(pair.seen().alert == internal_error);
+        CHECK(server.errors == Names{"the policy that a handler chose could not be used"});
+      }
     }
   }
 }

@@ -34,6 +34,14 @@ std::string verify_of(const Pair& pair) {
   return entry ? entry->client_verify : text_of(entry.error());
 }
 
+// Verdict::presented; "none" where there is none.
+std::string presented_of(const Pair& pair) {
+  PhaseContext context{Phase::access};
+  const auto verdict = ClientTls{pair.server(), context}.verdict();
+  if (!verdict) return text_of(verdict.error());
+  return verdict->presented().empty() ? "none" : std::string(verdict->presented());
+}
+
 // A client that answers with this certificate from now on, or with none.
 void present(const Pair& pair, const Certificate* certificate) {
   SSL_clear_chain_certs(pair.client());
@@ -82,10 +90,13 @@ std::vector<std::size_t> record_ends(std::string_view flight) {
 // What is said of a connection, and of whom.
 struct Said {
   explicit Said(const Pair& pair)
-      : leaf(SSL_get1_peer_certificate(pair.server())), chain(chain_of(pair)), verify(verify_of(pair)) {}
+      : leaf(SSL_get1_peer_certificate(pair.server())),
+        chain(chain_of(pair)),
+        verify(verify_of(pair)),
+        presented(presented_of(pair)) {}
 
   X509Ptr leaf;  // held, so that its address is not used again
-  std::string chain, verify;
+  std::string chain, verify, presented;
 };
 
 // The one rule, while the new certificate's key is not proved.
@@ -94,10 +105,12 @@ void check_not_the_new_one(const Pair& pair, const Said& before) {
   if (now.leaf.get() != before.leaf.get()) {
     CHECK(now.chain == too_early);
     CHECK(now.verify == too_early);
+    CHECK(now.presented == too_early);
     return;
   }
   CHECK((now.chain == before.chain || now.chain == too_early));
   CHECK((now.verify == before.verify || now.verify == too_early));
+  CHECK((now.presented == before.presented || now.presented == too_early));
 }
 
 const Certificate& newcomer() {
@@ -235,6 +248,7 @@ TEST_CASE("post-handshake proof: a client that answers with none is no longer th
       CHECK(SSL_is_init_finished(pair->server()) == 1);
       CHECK(chain_of(*pair) == "none");
       CHECK(verify_of(*pair) == (row.presents ? changed : "NONE"));
+      CHECK(presented_of(*pair) == "none");
     }
   }
 }

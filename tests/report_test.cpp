@@ -636,7 +636,7 @@ TEST_CASE("report: what the hook throws is dropped") {
         if (++calls % 2 == 0) throw 42;
         throw std::runtime_error("the sink fails");
       };
-      hooks.error = [](const HookError& error) { FAIL_CHECK(error.message); };
+      hooks.error = [](const HandshakeError& ended) { FAIL_CHECK(ended.error.message); };
       Server server{mechanism};
       install_on(server.ssl_ctx(), make_policy(asking(required)), std::move(hooks));
       for (int i = 0; i < 2; ++i) {

@@ -61,8 +61,8 @@ Hooks watching(Reports& reports) {
   Hooks hooks;
   hooks.client_hello = no_handler;
   hooks.certificate = no_handler;
-  hooks.error = [&reports](const HookError& error) {
-    reports.push_back(std::string(to_string(error.phase)) + ": " + std::string(error.message));
+  hooks.error = [&reports](const HandshakeError& ended) {
+    reports.push_back(std::string(to_string(ended.phase)) + ": " + std::string(ended.error.message));
   };
   return hooks;
 }

@@ -22,6 +22,8 @@ void check_same(const Verdict& now, const Verdict& before) {
   CHECK(std::ranges::equal(now.warnings(), before.warnings()));
   CHECK(now.authenticated_at() == before.authenticated_at());
   CHECK(now.ends_at() == before.ends_at());
+  CHECK(now.verified_by() == before.verified_by());
+  CHECK(now.presented() == before.presented());
 }
 
 // What resumes the first connection's session, a little later; not resumed where there is none.
@@ -530,10 +532,76 @@ TEST_CASE("verdict: the log has the one that its request was last given, or else
   });
 }
 
+TEST_CASE("verdict: what a client presented that is no success is there, by a name of its own") {
+  const auto& pki = Pki::get();
+  const std::string pem = pem_of({pki.client1.get()});
+  const auto chain = chain_of(pki.client1);  // its issuer is missing
+  for (const Refusal refusal : {Refusal::handshake, Refusal::host}) {
+    const bool required = refusal == Refusal::host;
+    for_each_way(required ? "required, refused by the host" : "optional", [&](Mechanism mechanism, Way way) {
+      PolicyOptions options = asking(required ? ClientCertificate::required : ClientCertificate::optional);
+      options.refusal = refusal;
+      const auto server = make_server(mechanism, way, std::move(options));
+      const Pair first{*server, showing(chain)};
+      REQUIRE(first.done());
+      CHECK(verdict_of(first).presented() == pem);
+      CHECK(verdict_of(first).presented().data() == verdict_of(first).presented().data());  // made once
+      CHECK(first.chain() == (required && way == Way::by_policy ? Pair::not_authenticated : pem));
+      const auto next = resume(*server, first);
+      if (next->resumed()) CHECK(verdict_of(*next).presented() == pem);
+      CHECK(next->resumed() == !(required && way == Way::by_policy));
+    });
+  }
+}
+
+TEST_CASE("verdict: a success has presented nothing, and an authentication that has ended has") {
+  for_each_way("ends", [](Mechanism mechanism, Way way) {
+    const auto chain = chain_of(issue({.ends_in = 3600}, &Pki::get().intermediate1), Pki::get().intermediate1);
+    const auto server = make_server(mechanism, way, asking());
+    const Pair first{*server, showing(chain)};
+    const auto next = resume(*server, first);
+    REQUIRE(next->resumed());
+    for (const Pair* pair : {&first, static_cast<const Pair*>(next.get())}) {
+      CHECK(verdict_of(*pair).presented().empty());
+      const ClockRestorer back;
+      advance_time(3600);
+      CHECK(verdict_of(*pair).presented() == pem_of({chain[0].get(), chain[1].get()}));
+    }
+    const Pair nobody{*server, ClientOptions{}};
+    CHECK(verdict_of(nobody).presented().empty());
+  });
+}
+
+TEST_CASE("verdict: by whose rules a certificate was verified") {
+  using By = Verdict::VerifiedBy;
+  for_each_way("verified by", [](Mechanism mechanism, Way way) {
+    const By own = way == Way::by_policy ? By::policy : By::host;
+    const PolicyPtr another = make_policy(asking(ClientCertificate::optional, {&Pki::get().ca2}));
+    for (const bool trusted : {true, false}) {
+      const auto server = make_server(mechanism, way, asking());
+      const Pair first{*server, trusted ? client1() : client2()};
+      const auto next = resume(*server, first);
+      REQUIRE(next->resumed());
+      for (const Pair* pair : {&first, static_cast<const Pair*>(next.get())}) {
+        CHECK(verdict_of(*pair).verified_by() == own);
+        const auto by_another = verdict_by(*pair, *another);
+        REQUIRE(by_another);
+        CHECK(by_another->verified_by() == By::policy);
+        CHECK(by_another->success() == !trusted);
+        CHECK(by_another->presented().empty() == !trusted);
+        CHECK(verdict_by(*pair, *another)->presented() == by_another->presented());  // which is remembered
+      }
+    }
+    const auto server = make_server(mechanism, way, asking());
+    CHECK(verdict_of(Pair(*server, ClientOptions{})).verified_by() == By::nobody);
+  });
+}
+
 TEST_CASE("verdict: it lives on when its connection is gone") {
   const auto server = make_server(Mechanism::stateless13, Way::by_policy, asking());
   const Verdict verdict = [&] { return verdict_of(Pair{*server, client2()}); }();
   CHECK(reasons_of(verdict) == Reasons{{20, 1}});
+  CHECK(verdict.presented() == pem_of({Pki::get().client2.get(), Pki::get().intermediate2.get()}));
   CHECK(verdict.reasons().front().text == "unable to get local issuer certificate");
 }
 
@@ -552,6 +620,8 @@ TEST_CASE("verdict: a verification that the host bypassed is none, and it says s
     SSL_CTX_set_cert_verify_callback(server->ssl_ctx(), say_yes, nullptr);
     const Pair pair{*server, showing(first_chain())};
     CHECK(reasons_of(verdict_of(pair)) == Reasons{{Reason::not_verified, 0}});
+    CHECK(verdict_of(pair).verified_by() == Verdict::VerifiedBy::nobody);
+    CHECK(verdict_of(pair).presented() == pem_of({first_chain()[0].get(), first_chain()[1].get()}));
     CHECK_FALSE(resume(*server, pair)->resumed());
     // Another policy's own verification can still be made, since the key is proved.
     CHECK(verdict_by(pair, *make_policy(asking()))->success());
@@ -570,6 +640,8 @@ TEST_CASE("verdict: of a client that resumes a session without its chain nobody 
       const auto next = resume(server, first);
       REQUIRE(next->resumed());
       CHECK(reasons_of(verdict_of(*next)) == Reasons{{Reason::chain_not_carried, 0}});
+      CHECK(verdict_of(*next).verified_by() == Verdict::VerifiedBy::nobody);
+      CHECK(verdict_of(*next).presented().empty());
       CHECK(reasons_of(*verdict_by(*next, *make_policy(asking()))) == Reasons{{Reason::chain_not_carried, 0}});
     }
   }

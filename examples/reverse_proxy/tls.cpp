@@ -29,9 +29,9 @@ Decision on_client_hello(Handshake& handshake) {
 }
 
 // A name that has no policy, for instance.
-void on_error(const client_tls::HookError& error) {
-  if (error.phase == client_tls::Phase::client_hello) remember_name(error.ssl);
-  record_of(error.ssl).error = error.message;
+void on_error(const client_tls::HandshakeError& ended) {
+  if (ended.phase == client_tls::Phase::client_hello) remember_name(ended.ssl);
+  record_of(ended.ssl).error = ended.error.message;
 }
 
 // A client that offers other protocols only, HTTP/2 for instance, is told so in the handshake (RFC 7301).

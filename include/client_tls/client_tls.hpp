@@ -154,8 +154,9 @@ class CLIENT_TLS_API ClientTls {
   // connection's policy decides, as it was at the ClientHello; a later replacement of the table changes nothing.
   //
   // Phases: preread and every request phase. Errors: too_early before the handshake is complete, and while
-  // post-handshake authentication has brought a certificate whose key is not proved.
-  // It allocates nothing and takes no lock.
+  // post-handshake authentication has brought a certificate whose key is not proved; of a client that is not a success,
+  // out_of_memory and openssl, when what it presented cannot be had (Verdict::presented).
+  // It takes no lock, and allocates for that text alone, once.
   // OpenSSL: SSL_get0_peer_certificate, SSL_get_verify_result, SSL_get0_verified_chain.
   [[nodiscard]] Result<Verdict> verdict() const noexcept;
 
@@ -204,7 +205,7 @@ class CLIENT_TLS_API ClientTls {
   class In;
 
  private:
-  [[nodiscard]] Verdict give(const Verdict& verdict) const noexcept;
+  [[nodiscard]] Result<Verdict> give(Verdict verdict) const noexcept;
 
   SSL* ssl_;
   PhaseContext* context_;

@@ -40,9 +40,11 @@ class CLIENT_TLS_API Handshake {
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
 
   // Has this policy in place of the table's decide, from now on and through a suspension. In the client_hello phase
-  // alone. After a HelloRetryRequest another policy than before ends the handshake (alert illegal_parameter). Under the
-  // table's policy PSK callbacks may have been removed from the SSL already (install). Errors: wrong_phase;
-  // invalid_argument (null); too_late; openssl; out_of_memory.
+  // alone. Under the table's policy PSK callbacks may have been removed from the SSL already (install).
+  //
+  // Errors: wrong_phase; invalid_argument (null); too_late: after a HelloRetryRequest, for another policy than before;
+  // openssl; out_of_memory. An error ends the handshake, whatever the handler then decides, since the table's policy is
+  // not the one that was wanted (alert internal_error, and illegal_parameter for too_late).
   [[nodiscard]] Result<void> use(std::shared_ptr<const ClientAuthPolicy> policy) const noexcept;
 
   // The name in the ClientHello, in canonical form; empty where the client named none. See server_name.hpp.
@@ -57,10 +59,10 @@ class CLIENT_TLS_API Handshake {
 };
 
 // A handshake that the library ended because of an error, not because a handler said so.
-struct HookError {
+struct HandshakeError {
   SSL* ssl;
   Phase phase;
-  std::string_view message;  // what() of a std::exception, or a text of ours; valid during the call
+  Error error;  // where a handler threw a std::exception, the message is its what(), and valid during the call alone
 };
 
 // What a handshake has come to. It and what it points to live for the duration of the call.
@@ -91,12 +93,13 @@ struct Hooks {
   // suspend or reject; request_client_certificate is Errc::policy_in_force.
   std::function<Decision(Handshake&)> certificate;
 
-  // Told of a handler that threw and of a connection that could not be bound; the handshake ends with alert
-  // internal_error. A ClientHello whose server name cannot be used ends it with decode_error or unrecognized_name, one
-  // that changes the name after a HelloRetryRequest with illegal_parameter (RFC 8446, section 4.1.2), a QUIC or DTLS
-  // connection with protocol_version: on a QUIC connection the hook must not call OpenSSL with the SSL, which would
-  // wait for a lock for ever. Default: nobody is told, and the handshake ends all the same. What it throws is dropped.
-  std::function<void(const HookError&)> error;
+  // Told of a handler that threw or chose a policy that could not be used, and of a connection that could not be
+  // bound; the handshake ends with alert internal_error. A ClientHello whose server name cannot be used ends it with
+  // decode_error or unrecognized_name, one that changes the name after a HelloRetryRequest with illegal_parameter (RFC
+  // 8446, section 4.1.2), a QUIC or DTLS connection with protocol_version: on a QUIC connection the hook must not call
+  // OpenSSL with the SSL, which would wait for a lock for ever. Default: nobody is told, and the handshake ends all the
+  // same. What it throws is dropped.
+  std::function<void(const HandshakeError&)> error;
 
   // Called once for each handshake whose ClientHello reached the library: at its end, at its failure, or, where it was
   // abandoned, when the SSL is freed or begins its next handshake. Not for post-handshake authentication. Default:

@@ -29,6 +29,7 @@ enum class Errc : std::uint8_t {
   policy_in_force,    // a policy decides this on the connection
   not_authenticated,  // a policy requires an authenticated client, and this one is not; verdict() says why
   already_installed,  // install was called before on this SSL_CTX
+  handler_threw,      // a handler of the host's threw (Hooks)
   out_of_memory,
   openssl,  // an OpenSSL call failed; Error::openssl_reason says why
 };

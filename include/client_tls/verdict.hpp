@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -59,6 +60,13 @@ class CLIENT_TLS_API Verdict {
 
   static constexpr std::size_t max_reasons = 8;
 
+  // By whose rules the certificate was verified, whatever came of it.
+  enum class VerifiedBy : std::uint8_t {
+    nobody,  // there is none, or something bypassed its verification, or it is not known
+    host,    // by hand: the SSL's own verify store and the host's callback
+    policy,  // the policy that was asked: the connection's, or that of verdict(policy)
+  };
+
   // At the time when it was asked for.
   [[nodiscard]] Status status() const noexcept { return status_; }
   [[nodiscard]] bool success() const noexcept { return status_ == Status::success; }
@@ -74,6 +82,14 @@ class CLIENT_TLS_API Verdict {
   // What was let pass by a policy's leniency (PolicyOptions::expired_tolerance, purpose).
   [[nodiscard]] std::span<const Reason> warnings() const noexcept { return {warnings_.data(), warning_count_}; }
 
+  [[nodiscard]] VerifiedBy verified_by() const noexcept { return verified_by_; }
+
+  // What a client that is not a success has presented, in PEM, as get_full_client_certificate_chain has it; its key is
+  // proved, and that is all that is known of it: who it says it is, is nobody's identity. Empty for a success, where
+  // nothing was presented, where not all of it is there (chain_not_carried), and in a HandshakeReport, which has
+  // `shown`. The text lives as long as this verdict or a copy of it, which may outlive the SSL.
+  [[nodiscard]] std::string_view presented() const noexcept { return {presented_.get(), presented_size_}; }
+
   // Whether the client proved itself on an earlier connection, whose session this one resumed.
   [[nodiscard]] bool resumed() const noexcept { return resumed_; }
 
@@ -83,15 +99,19 @@ class CLIENT_TLS_API Verdict {
   [[nodiscard]] std::optional<std::chrono::sys_seconds> ends_at() const noexcept { return ends_at_; }
 
  private:
+  friend class ClientTls;
   friend class VerdictBuilder;
 
   std::array<Reason, max_reasons> reasons_{};
   std::array<Reason, 2> warnings_{};
   std::optional<std::chrono::sys_seconds> authenticated_at_;
   std::optional<std::chrono::sys_seconds> ends_at_;
+  std::shared_ptr<const char[]> presented_;
+  std::size_t presented_size_ = 0;
   std::uint8_t reason_count_ = 0;
   std::uint8_t warning_count_ = 0;
   Status status_ = Status::not_asked;
+  VerifiedBy verified_by_ = VerifiedBy::nobody;
   bool resumed_ = false;
 };
 

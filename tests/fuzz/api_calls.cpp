@@ -537,7 +537,7 @@ Hooks make_hooks() {
     make_calls(Moment::certificate);
     return Decision::proceed;
   };
-  hooks.error = [](const HookError&) { expect(false, "no handshake is ended"); };
+  hooks.error = [](const HandshakeError&) { expect(false, "no handshake is ended"); };
   return hooks;
 }
 

@@ -366,12 +366,12 @@ bool changed_in_mid_handshake(SSL* ssl) {
   return run->retried() && (!run->can_bind() || documented_name(ssl) != run->first_name);
 }
 
-void on_error(const HookError& error) {
+void on_error(const HandshakeError& ended) {
   ++run->errors;
   if (run->ending != Ending::throws) {  // then it is a name that cannot be used, and no handler was called
-    expect(error.phase == Phase::client_hello, "what is wrong is in the ClientHello");
-    const bool bad_name = !documented_name(error.ssl);
-    expect(bad_name || changed_in_mid_handshake(error.ssl), "nothing else is refused");
+    expect(ended.phase == Phase::client_hello, "what is wrong is in the ClientHello");
+    const bool bad_name = !documented_name(ended.ssl);
+    expect(bad_name || changed_in_mid_handshake(ended.ssl), "nothing else is refused");
     if (!bad_name) run->expected_alert = SSL_AD_ILLEGAL_PARAMETER;
     ++run->expected_errors;
     run->ending = Ending::none;

@@ -95,7 +95,7 @@ PolicyServer::PolicyServer(Mechanism mechanism, std::shared_ptr<CurrentPolicies>
   Hooks hooks;
   hooks.client_hello = [this](Handshake&) { return ++client_hello_calls, Decision::proceed; };
   hooks.certificate = [this](Handshake&) { return ++certificate_calls, Decision::proceed; };
-  hooks.error = [this](const HookError& error) { errors.emplace_back(error.message); };
+  hooks.error = [this](const HandshakeError& ended) { errors.emplace_back(ended.error.message); };
   if (auto installed = install(ssl_ctx(), policies, std::move(hooks)); !installed) {
     throw std::runtime_error(std::string(installed.error().message));
   }
