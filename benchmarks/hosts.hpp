@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "client_tls/install.hpp"
 #include "client_tls/openssl_ptr.hpp"
-#include "client_tls/policy.hpp"
 #include "support/pki.hpp"
 
 namespace bench {

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "certificate_phase.hpp"
-#include "client_tls/hooks.hpp"
+#include "client_tls/install.hpp"
 #include "connection.hpp"
 #include "error_queue.hpp"
 #include "installation.hpp"

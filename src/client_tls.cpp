@@ -31,7 +31,7 @@ Result<void> check(Operation operation, const PhaseContext& context, const SSL* 
 
 // What a policy decides is not decided otherwise by a hook.
 Result<void> check_no_policy(const SSL* ssl) noexcept {
-  if (get0_policy(ssl) == nullptr) return {};
+  if (policy_of(ssl) == nullptr) return {};
   return failure(Errc::policy_in_force, "the connection's policy decides who may resume and what is asked");
 }
 

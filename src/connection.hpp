@@ -13,7 +13,7 @@
 #include "client_tls/openssl_ptr.hpp"
 #include "client_tls/server_name.hpp"
 #include "client_tls/verdict.hpp"
-#include "pem.hpp"
+#include "pem_writer.hpp"
 
 namespace client_tls {
 

@@ -1,4 +1,4 @@
-#include "client_tls/hooks.hpp"
+#include "client_tls/install.hpp"
 
 #include <algorithm>
 #include <array>
@@ -193,6 +193,10 @@ const Installation* installation_of(const SSL_CTX* ssl_ctx) noexcept {
 Result<void> install(SSL_CTX* ssl_ctx, std::shared_ptr<const CurrentPolicies> policies, Hooks hooks) noexcept {
   if (policies == nullptr) return failure(Errc::invalid_argument, "the policies are null");
   return install(ssl_ctx, Installation{.hooks = std::move(hooks), .policies = std::move(policies)});
+}
+
+const ClientAuthPolicy* get0_policy(const SSL* ssl) noexcept {
+  return ssl != nullptr ? policy_of(ssl) : nullptr;
 }
 
 }  // namespace client_tls

@@ -3,8 +3,7 @@
 
 #include <memory>
 
-#include "client_tls/hooks.hpp"
-#include "client_tls/policy.hpp"
+#include "client_tls/install.hpp"
 #include "connection.hpp"
 
 namespace client_tls {

@@ -1,57 +1,144 @@
-#include "pem.hpp"
+#include "client_tls/pem.hpp"
 
-#include <openssl/evp.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
 
-#include <algorithm>
-#include <utility>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
 
+#include "error_queue.hpp"
 #include "out_of_memory.hpp"
 
 namespace client_tls {
 namespace {
 
-constexpr std::string_view header = "-----BEGIN CERTIFICATE-----\n";
-constexpr std::string_view footer = "-----END CERTIFICATE-----\n";
-constexpr std::size_t bytes_per_line = 48;  // 64 characters
+// What a kind of block is called, and how its contents decode.
+struct Certificates {
+  using Handle = X509Ptr;
+  static constexpr std::string_view label = PEM_STRING_X509;
+  static constexpr std::string_view none = "there is no certificate in it";
+  static constexpr std::string_view other = "it has a PEM block that is not a CERTIFICATE";
+  static constexpr std::string_view bad = "it has a certificate that does not decode";
+  static X509* decode(const unsigned char** in, long size) noexcept { return d2i_X509(nullptr, in, size); }
+};
+struct Crls {
+  using Handle = X509CrlPtr;
+  static constexpr std::string_view label = PEM_STRING_X509_CRL;
+  static constexpr std::string_view none = "there is no revocation list in it";
+  static constexpr std::string_view other = "it has a PEM block that is not an X509 CRL";
+  static constexpr std::string_view bad = "it has a revocation list that does not decode";
+  static X509_CRL* decode(const unsigned char** in, long size) noexcept { return d2i_X509_CRL(nullptr, in, size); }
+};
 
-std::size_t pem_size(ByteView list) noexcept {
-  std::size_t total = 0;
-  for (ByteView der = take_certificate(list); !der.empty(); der = take_certificate(list)) {
-    const std::size_t lines = (der.size() + bytes_per_line - 1) / bytes_per_line;
-    total += header.size() + (der.size() + 2) / 3 * 4 + lines + footer.size();
+struct Block {
+  OpensslPtr<char, [](void* memory) { OPENSSL_free(memory); }> name, header;
+  OpensslPtr<unsigned char, [](void* memory) { OPENSSL_free(memory); }> data;
+  long size = 0;
+};
+
+// The next block; a null name at the end of the text.
+Result<Block> next_block(BIO* in) noexcept {
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  Block block;
+  if (PEM_read_bio(in, &name, &header, &data, &block.size) != 1) {
+    const unsigned long code = ERR_peek_last_error();
+    if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) return block;
+    const Error error = openssl_failure("it has a PEM block that does not decode");
+    return error.code == Errc::openssl ? failure(Errc::malformed, error.message) : error;
   }
-  return total;
+  block.name.reset(name);
+  block.header.reset(header);
+  block.data.reset(data);
+  return block;
 }
 
-char* write_certificate(ByteView der, char* out) noexcept {
-  out = std::ranges::copy(header, out).out;
-  while (!der.empty()) {
-    const ByteView line = der.first(std::min(der.size(), bytes_per_line));
-    // EVP_EncodeBlock ends with a NUL, which the line's end then overwrites.
-    out += EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out), line.data(), static_cast<int>(line.size()));
-    *out++ = '\n';
-    der = der.subspan(line.size());
-  }
-  return std::ranges::copy(footer, out).out;
+template <class Kind>
+Result<typename Kind::Handle> decode(const Block& block) noexcept {
+  if (block.name.get() != Kind::label) return failure(Errc::malformed, Kind::other);
+  if (*block.header != '\0') return failure(Errc::malformed, Kind::bad);  // encrypted
+  const unsigned char* in = block.data.get();
+  typename Kind::Handle object{Kind::decode(&in, block.size)};
+  if (!object || in != block.data.get() + block.size) return failure(Errc::malformed, Kind::bad);
+  return object;
 }
 
-char* write_list(ByteView list, char* out) noexcept {
-  for (ByteView der = take_certificate(list); !der.empty(); der = take_certificate(list)) {
-    out = write_certificate(der, out);
+template <class Kind>
+using All = std::vector<typename Kind::Handle>;
+
+template <class Kind>
+Result<All<Kind>> decode_all(BIO* in) {
+  All<Kind> all;
+  while (true) {
+    const auto block = next_block(in);
+    if (!block) return block.error();
+    if (!block->name) break;
+    auto object = decode<Kind>(*block);
+    if (!object) return object.error();
+    all.push_back(*std::move(object));
   }
-  return out;
+  if (all.empty()) return failure(Errc::malformed, Kind::none);
+  return all;
+}
+
+template <class Kind>
+Result<All<Kind>> parse(std::string_view pem) noexcept {
+  if (pem.size() > max_pem_size) return failure(Errc::invalid_argument, "it is larger than 64 MiB");
+  const ErrorQueueMark mark;
+  const BioPtr in{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
+  if (!in) return failure(Errc::out_of_memory, "out of memory");
+  return or_out_of_memory([&] { return decode_all<Kind>(in.get()); });
+}
+
+using File = OpensslPtr<std::FILE, std::fclose>;
+
+Error unreadable() noexcept {
+  return {.code = Errc::unreadable, .message = "it cannot be read", .openssl_reason = errno};
+}
+
+Result<std::string> read(const std::filesystem::path& path) noexcept {
+  return or_out_of_memory([&]() -> Result<std::string> {
+    const File file{std::fopen(path.c_str(), "rb")};
+    if (!file) return unreadable();
+    std::string text;
+    std::array<char, 65'536> piece;
+    while (std::feof(file.get()) == 0) {
+      const std::size_t size = std::fread(piece.data(), 1, piece.size(), file.get());
+      if (std::ferror(file.get()) != 0) return unreadable();  // a folder, for instance
+      if (text.size() + size > max_pem_size) return failure(Errc::invalid_argument, "it is larger than 64 MiB");
+      text.append(piece.data(), size);
+    }
+    return text;
+  });
+}
+
+template <class Kind>
+Result<All<Kind>> parse_file(const std::filesystem::path& path) noexcept {
+  const auto text = read(path);
+  if (!text) return text.error();
+  return parse<Kind>(*text);
 }
 
 }  // namespace
 
-Result<Pem> make_pem(ByteView first, ByteView second) noexcept {
-  const std::size_t size = pem_size(first) + pem_size(second);
-  if (size == 0) return Pem{};
-  return or_out_of_memory([&]() -> Result<Pem> {
-    std::shared_ptr<char[]> bytes{new char[size]};
-    write_list(second, write_list(first, bytes.get()));
-    return Pem{.bytes = std::move(bytes), .size = size};
-  });
+Result<std::vector<X509Ptr>> parse_certificates(std::string_view pem) noexcept {
+  return parse<Certificates>(pem);
+}
+
+Result<std::vector<X509Ptr>> read_certificates(const std::filesystem::path& file) noexcept {
+  return parse_file<Certificates>(file);
+}
+
+Result<std::vector<X509CrlPtr>> parse_crls(std::string_view pem) noexcept {
+  return parse<Crls>(pem);
+}
+
+Result<std::vector<X509CrlPtr>> read_crls(const std::filesystem::path& file) noexcept {
+  return parse_file<Crls>(file);
 }
 
 }  // namespace client_tls

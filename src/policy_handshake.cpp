@@ -162,8 +162,7 @@ Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {
   return {};
 }
 
-const ClientAuthPolicy* get0_policy(const SSL* ssl) noexcept {
-  if (ssl == nullptr) return nullptr;
+const ClientAuthPolicy* policy_of(const SSL* ssl) noexcept {
   const Connection* connection = find_connection(ssl);
   const bool current =
       connection != nullptr && (connection == current_connection(ssl) || in_client_hello(*connection, ssl));

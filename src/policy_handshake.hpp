@@ -24,4 +24,7 @@ struct HostStrictness {
 // certificate: asks as the connection's policy says.
 [[nodiscard]] Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept;
 
+// The policy of the handshake, from its ClientHello on; null where there is none.
+[[nodiscard]] const ClientAuthPolicy* policy_of(const SSL* ssl) noexcept;
+
 }  // namespace client_tls

@@ -2,7 +2,7 @@
 #include <mutex>
 #include <utility>
 
-#include "client_tls/policy.hpp"
+#include "client_tls/policy_table.hpp"
 #include "error_queue.hpp"
 #include "out_of_memory.hpp"
 

@@ -1,5 +1,5 @@
 // H5: what set_client_verify takes, and what it leaves as it was.
-#include "client_tls/client_verify.hpp"
+#include "client_tls/log.hpp"
 
 #include <array>
 #include <stdexcept>

@@ -5,11 +5,10 @@
 #include <string_view>
 #include <utility>
 
-#include "client_tls/hooks.hpp"
+#include "client_tls/install.hpp"
 #include "client_tls/openssl_ptr.hpp"
-#include "client_tls/pem_file.hpp"
+#include "client_tls/pem.hpp"
 #include "client_tls/phase.hpp"
-#include "client_tls/policy.hpp"
 #include "support/catch.hpp"
 #include "support/text_file.hpp"
 

@@ -1,5 +1,5 @@
 // The hooks of install(), their decisions and their failures.
-#include "client_tls/hooks.hpp"
+#include "client_tls/install.hpp"
 
 #include <stdexcept>
 

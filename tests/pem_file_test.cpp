@@ -1,5 +1,5 @@
 // Everything that a PEM file has, or an error.
-#include "client_tls/pem_file.hpp"
+#include "client_tls/pem.hpp"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>

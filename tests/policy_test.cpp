@@ -1,5 +1,5 @@
 // Policies and name tables: what can be built, and what makes two policies the same.
-#include "client_tls/policy.hpp"
+#include "client_tls/install.hpp"
 
 #include <openssl/err.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <chrono>
-#include <client_tls/log_entry.hpp>
+#include <client_tls/log.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <memory>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <chrono>
-#include <client_tls/policy.hpp>
+#include <client_tls/install.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <map>

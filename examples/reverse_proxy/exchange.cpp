@@ -3,7 +3,7 @@
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
-#include <client_tls/policy.hpp>
+#include <client_tls/install.hpp>
 #include <string_view>
 
 #include "message_io.hpp"

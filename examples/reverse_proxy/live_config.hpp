@@ -2,7 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <client_tls/policy.hpp>
+#include <client_tls/install.hpp>
 #include <cstddef>
 #include <filesystem>
 #include <memory>

@@ -1,6 +1,6 @@
 #include "policy_config.hpp"
 
-#include <client_tls/pem_file.hpp>
+#include <client_tls/pem.hpp>
 #include <limits>
 #include <system_error>
 

@@ -1,7 +1,7 @@
 // What a server name asks of its clients, as the configuration says it.
 #pragma once
 
-#include <client_tls/policy.hpp>
+#include <client_tls/install.hpp>
 #include <filesystem>
 
 #include "config_node.hpp"

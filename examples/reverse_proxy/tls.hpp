@@ -3,7 +3,7 @@
 
 #include <openssl/ssl.h>
 
-#include <client_tls/policy.hpp>
+#include <client_tls/install.hpp>
 #include <client_tls/server_name.hpp>
 #include <memory>
 #include <string>

@@ -14,28 +14,39 @@
 #include <string_view>
 #include <utility>
 
-#include "client_tls/client_verify.hpp"
 #include "client_tls/export.hpp"
-#include "client_tls/log_entry.hpp"
+#include "client_tls/limits.hpp"
+#include "client_tls/log.hpp"
 #include "client_tls/phase.hpp"
-#include "client_tls/phase_context.hpp"
 #include "client_tls/result.hpp"
 #include "client_tls/verdict.hpp"
 
 namespace client_tls {
 
-// What a client may send and a session may carry. The defaults are for certificates as they are in use.
-struct Limits {
-  // The longest Certificate message of the client, in bytes: 1 to max_limit_bytes. Longer: alert illegal_parameter,
-  // before anything is decoded (SSL_set_max_cert_list).
-  std::size_t max_chain_bytes = std::size_t{32} * 1024;
-  // The most certificates the client may send, the leaf included: 1 to 100. More: alert unknown_ca.
-  std::size_t max_chain_certificates = 10;
-  // The most bytes of intermediate certificates that a session may carry, 3 bytes for each certificate included: 0 to
-  // max_limit_bytes. They lengthen every ticket. A chain over it makes its session not resumable, never shorter.
-  std::size_t max_carried_bytes = 2048;
+// Where a proxy is: one per handshake and one per request, owned by the proxy and moved on with enter(). It holds the
+// phase and this request's override of client_verify, and nothing about the connection: so each stream of an HTTP/2
+// connection can be in a phase of its own, with an override of its own.
+//
+// Not synchronised: one context is used by one thread at a time. Contexts of the same connection are independent.
+class PhaseContext {
+ public:
+  explicit PhaseContext(Phase phase) noexcept : phase_(phase) {}
 
-  static constexpr std::size_t max_limit_bytes = 60'000;
+  [[nodiscard]] Phase phase() const noexcept { return phase_; }
+
+  // Moves to another phase. Going back is allowed: proxies retry and redirect internally. The override stays.
+  void enter(Phase phase) noexcept { phase_ = phase; }
+
+  // This request's override of client_verify: empty until set_client_verify is called, then kept until it is replaced.
+  [[nodiscard]] const std::optional<ClientVerify>& client_verify() const noexcept { return client_verify_; }
+
+ private:
+  friend class ClientTls;
+
+  std::optional<ClientVerify> client_verify_;
+  std::string_view verdict_text_;  // the log's, of the verdict that was last given in this context; static
+  Phase phase_;
+  bool verdict_failed_ = false;
 };
 
 // What a bound connection is held to.

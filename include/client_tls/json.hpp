@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "client_tls/log_entry.hpp"
+#include "client_tls/log.hpp"
 
 namespace client_tls {
 

@@ -1,6 +1,5 @@
-// Policies: which server names ask for a client certificate, whom they trust, and who may resume what. One call of
-// install() makes a proxy's client certificates right; what ClientTls offers by hand is done by the library. Who is let
-// in is decided by ClientTls::verdict.
+// A policy: whether clients are asked for a certificate, whom it trusts, and who may resume what. Which name has which
+// is in policy_table.hpp, and one call of install() (install.hpp) puts them in force.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -9,21 +8,15 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <shared_mutex>
-#include <string>
-#include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include "client_tls/client_tls.hpp"
 #include "client_tls/export.hpp"
-#include "client_tls/hooks.hpp"
+#include "client_tls/limits.hpp"
 #include "client_tls/openssl_ptr.hpp"
 #include "client_tls/result.hpp"
-#include "client_tls/server_name.hpp"
 
 namespace client_tls {
 
@@ -138,102 +131,5 @@ class CLIENT_TLS_API ClientAuthPolicy {
 };
 
 using PolicyPtr = std::shared_ptr<const ClientAuthPolicy>;
-
-// Which server name has which policy: the exact name, else the longest wildcard that matches, else the default; and one
-// more for clients that name no server. A null policy refuses the connection, with alert unrecognized_name: where that
-// is wanted it must be said, there is no other default.
-//
-// Built by one thread, then used by any number of them as a const object.
-class CLIENT_TLS_API PolicyTable {
- public:
-  PolicyTable(PolicyPtr default_policy, PolicyPtr without_name) noexcept
-      : default_(std::move(default_policy)), without_name_(std::move(without_name)) {}
-
-  // Gives a name its policy: a host name, or "*." and a host name: any name that ends in the dot and what follows, with
-  // one label or more before it ("*.example.test": not example.test itself). Compared in canonical form (ServerName).
-  //
-  // Errors: invalid_argument: what ServerName::parse refuses, a "*" elsewhere, a name that has a policy already (also
-  // if it is the same). The table is then as it was. out_of_memory.
-  [[nodiscard]] Result<void> add(std::string_view name, PolicyPtr policy) noexcept;
-
-  // The policy of a name; null: refuse. The reference is valid until the table is changed.
-  [[nodiscard]] const PolicyPtr& find(const ServerName& name) const noexcept;
-
-  [[nodiscard]] std::size_t size() const noexcept { return exact_.size() + wildcards_.size(); }
-
- private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
-  };
-  using Map = std::unordered_map<std::string, PolicyPtr, Hash, std::equal_to<>>;
-
-  Map exact_;
-  Map wildcards_;                    // without the "*": ".example.test"
-  std::uint64_t wildcard_dots_ = 0;  // bit n: there is one with n dots; the last bit: or more
-  PolicyPtr default_;
-  PolicyPtr without_name_;
-};
-
-// The table in force: what install() and the thread that reloads a configuration share.
-//
-// Each connection sees one table: the one in force when its ClientHello came; a replacement changes nothing for the
-// connections there are. Sessions made before resume if their name still has the same policy (digest): a reload that
-// changes nothing costs nobody a handshake.
-class CLIENT_TLS_API CurrentPolicies {
- public:
-  explicit CurrentPolicies(PolicyTable table) noexcept : table_(std::move(table)) {}
-
-  // From any thread, at any time. Connections wait for the exchange of two pointers' worth of memory, never for a table
-  // to be built or freed.
-  void replace(PolicyTable table) noexcept;
-
-  [[nodiscard]] PolicyPtr find(const ServerName& name) const noexcept;
-
- private:
-  mutable std::shared_mutex mutex_;
-  PolicyTable table_;
-};
-
-// Installs policies on an SSL_CTX. From then on each of its connections gets the policy of the name in its ClientHello:
-// it is asked for a certificate or not, verified against the policy's anchors, bound to the name and the policy's
-// digest, so that a session resumes under that name as long as the policy is the same, and refused where the policy
-// says so. A session under `required` was made with a verified certificate, or it does not resume.
-//
-// - Where a certificate is asked for, no early data (0-RTT) is accepted: it could be read before the client has proved
-//   anything on this connection. It is a full or a resumed handshake, with the early data rejected.
-// - Renegotiation is refused (SSL_OP_NO_RENEGOTIATION). Post-handshake authentication is not offered: after the
-//   handshake the SSL's verify mode is SSL_VERIFY_NONE, whatever the SSL_CTX says. A host that starts one all the same
-//   ends the connection's resumability, and its success: the certificate has been changed.
-// - The hooks are called after the library has done its part. They can disable session reuse, suspend, reject, or have
-//   another policy decide (Handshake::use); what a policy decides they cannot change.
-// - The policy alone loosens a verification. The host's verify parameters (partial chains, no check of times, another
-//   purpose, a host name) are replaced in the handshake, and put back when it is done; what makes them stricter
-//   (X509_V_FLAG_X509_STRICT, Suite B, a security level above the policy's) is kept, and no session resumes where it
-//   differs.
-// - Under `required` external PSKs and cipher suites that ask for no certificate (PSK, SRP, anonymous) are refused: PSK
-//   callbacks are removed from the SSL, for its life, since OpenSSL has no getter for them. A verification that the
-//   host's SSL_CTX_set_cert_verify_callback bypasses ends the handshake before the client's proof, or, with
-//   Refusal::host, counts as failed.
-// - Where connections switch to another SSL_CTX (in a servername callback), the policy of the ClientHello's name holds.
-//   Install the same policies on all of them; where one was forgotten, a client that presents a certificate there is
-//   refused, and so is every client of a `required` name, unless the host is to refuse it (Refusal::host). One that
-//   was forgotten and is given to SSL_new comes before any policy: full handshakes end in the certificate callback of
-//   the SSL_CTX switched to, and a resumed TLS 1.3 connection has a failed verdict. A resumed TLS 1.2 connection
-//   cannot be told from one that belongs there, since SSL_get_servername has the name of another connection.
-//
-// The policies are shared: one CurrentPolicies may serve any number of SSL_CTXs. Call it before the SSL_CTX is used,
-// from one thread. Its client_hello and certificate callbacks are replaced: OpenSSL has no getter for either, and a
-// host that needs its own calls ClientTls from them instead. Errors: invalid_argument (a null); already_installed;
-// out_of_memory; openssl. Nothing is changed then. OpenSSL: SSL_CTX_set_client_hello_cb, SSL_CTX_set_cert_cb,
-// SSL_CTX_set_ex_data; per connection SSL_set_verify, SSL_set1_verify_cert_store, SSL_get0_param,
-// SSL_set_security_callback, SSL_set_psk_server_callback, SSL_set_psk_find_session_callback, SSL_set_max_early_data,
-// SSL_set_num_tickets, SSL_set_options.
-[[nodiscard]] CLIENT_TLS_API Result<void> install(SSL_CTX* ssl_ctx, std::shared_ptr<const CurrentPolicies> policies,
-                                                  Hooks hooks = {}) noexcept;
-
-// The policy of a connection, from its ClientHello on; null where there is none. It lives as long as the connection, or
-// until its SSL begins another handshake (SSL_clear). On the thread that drives the SSL.
-[[nodiscard]] CLIENT_TLS_API const ClientAuthPolicy* get0_policy(const SSL* ssl) noexcept;
 
 }  // namespace client_tls

@@ -19,8 +19,8 @@
 #include <tuple>
 #include <vector>
 
-#include "client_tls/pem_file.hpp"
-#include "client_tls/policy.hpp"
+#include "client_tls/install.hpp"
+#include "client_tls/pem.hpp"
 #include "support/pair.hpp"
 #include "support/pki.hpp"
 #include "support/policies.hpp"

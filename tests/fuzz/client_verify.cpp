@@ -1,5 +1,5 @@
 // ClientVerify::parse: it accepts the three documented forms and nothing else, and keeps what it was given.
-#include "client_tls/client_verify.hpp"
+#include "client_tls/log.hpp"
 
 #include "client_tls/client_tls.hpp"
 #include "fuzz.hpp"

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "client_tls/policy.hpp"
+#include "client_tls/install.hpp"
 #include "support/pair.hpp"
 
 namespace test {

@@ -1,6 +1,6 @@
 // A plug-in of a server: it makes connections that the library is bound to.
+#include <client_tls/install.hpp>
 #include <client_tls/openssl_ptr.hpp>
-#include <client_tls/policy.hpp>
 #include <memory>
 #include <utility>
 

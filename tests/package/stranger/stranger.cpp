@@ -1,10 +1,9 @@
 // Whether everything that the headers declare is in the library.
 #include <chrono>
 #include <client_tls/client_tls.hpp>
-#include <client_tls/hooks.hpp>
+#include <client_tls/install.hpp>
 #include <client_tls/openssl_ptr.hpp>
-#include <client_tls/pem_file.hpp>
-#include <client_tls/policy.hpp>
+#include <client_tls/pem.hpp>
 #include <client_tls/server_name.hpp>
 #include <client_tls/verdict.hpp>
 #include <client_tls/version.hpp>

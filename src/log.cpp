@@ -1,4 +1,4 @@
-#include "client_tls/client_verify.hpp"
+#include "client_tls/log.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// What the log may say of a client's certificate: "NONE", "SUCCESS" or "FAILED:<reason>".
+// What the log says of a TLS connection, and what it may be told to say of the client's certificate.
 #pragma once
 
 #include <cstddef>
@@ -34,6 +34,13 @@ class CLIENT_TLS_API ClientVerify {
   explicit ClientVerify(std::string text) noexcept : text_(std::move(text)) {}
 
   std::string text_;
+};
+
+// Kong's request.tls. It owns its strings and outlives the connection.
+struct LogEntry {
+  std::string version;        // as OpenSSL names it, SSL_get_version: "TLSv1.3"
+  std::string cipher;         // SSL_get_cipher_name: "TLS_AES_256_GCM_SHA384"
+  std::string client_verify;  // "NONE", "SUCCESS" or "FAILED:<reason>"; see ClientTls::log_entry
 };
 
 }  // namespace client_tls
