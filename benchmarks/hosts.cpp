@@ -112,7 +112,7 @@ int ask_with_facade(SSL* ssl, void* ca) {
 
 client_tls::PolicyOptions asking(const test::Certificate& ca) {
   client_tls::PolicyOptions options;
-  options.request = client_tls::ClientCertificate::optional;
+  options.request = client_tls::ClientAuth::optional;
   X509_up_ref(ca.get());
   options.anchors.emplace_back(ca.get());
   return options;

@@ -167,7 +167,7 @@ Result<Verdict> ClientTls::verdict() const noexcept {
 
 Result<Verdict> ClientTls::verdict(const ClientAuthPolicy& policy) const noexcept {
   if (auto valid = check(Operation::verdict, *context_, ssl_); !valid) return valid.error();
-  if (policy.options().request == ClientCertificate::none) {
+  if (policy.options().request == ClientAuth::none) {
     return failure(Errc::invalid_argument, "the policy asks for nothing: nobody can be authenticated by it");
   }
   const ErrorQueueMark mark;

@@ -35,7 +35,7 @@ bool has_missed_policies(const SSL* ssl, const Connection* connection) noexcept 
 
 bool asked_of(SSL* ssl, const Connection* connection) noexcept {
   if (connection != nullptr && connection->policy != nullptr) {
-    return connection->policy->options().request != ClientCertificate::none;
+    return connection->policy->options().request != ClientAuth::none;
   }
   // By hand it does not travel whether a certificate was asked for.
   if (SSL_session_reused(ssl) == 1) return true;

@@ -29,7 +29,7 @@ Result<void> check(bool good, std::string_view message) noexcept {
 constexpr auto is_null = [](const auto& object) { return object == nullptr; };
 
 Result<void> check_trust(const PolicyOptions& options) noexcept {
-  const bool asks = options.request != ClientCertificate::none;
+  const bool asks = options.request != ClientAuth::none;
   if (!asks) {
     const bool nothing = options.anchors.empty() && !options.hints && options.crls.empty();
     return check(nothing, "anchors, hints or crls mean nothing where no certificate is asked for");
@@ -44,7 +44,7 @@ Result<void> check_trust(const PolicyOptions& options) noexcept {
 }
 
 Result<void> check_numbers(const PolicyOptions& options) noexcept {
-  if (options.request > ClientCertificate::required) return check(false, "request: not one of its values");
+  if (options.request > ClientAuth::required) return check(false, "request: not one of its values");
   if (options.refusal > Refusal::host) return check(false, "refusal: not one of its values");
   if (options.purpose > Purpose::client_or_server) return check(false, "purpose: not one of its values");
   if (options.expired_tolerance.count() < 0 || options.expired_tolerance > longest_tolerance) {
@@ -53,7 +53,7 @@ Result<void> check_numbers(const PolicyOptions& options) noexcept {
   if (options.security_level < 0 || options.security_level > max_security_level) {
     return check(false, "security_level: it must be 0 to 5");
   }
-  if (!options.resume_without_certificate && options.request != ClientCertificate::optional) {
+  if (!options.resume_without_certificate && options.request != ClientAuth::optional) {
     return check(false, "resume_without_certificate: it means nothing but where request is optional");
   }
   if (options.depth < 0 || options.depth > max_depth) return check(false, "depth: it must be 0 to 99");
@@ -178,7 +178,7 @@ Result<PolicyPtr> ClientAuthPolicy::make(PolicyOptions options) noexcept {
     std::shared_ptr<ClientAuthPolicy> policy{new (std::nothrow) ClientAuthPolicy(std::move(options))};
     if (policy == nullptr) return failure(Errc::out_of_memory, "out of memory");
     if (!client_tls::digest(policy->options_, policy->digest_)) return openssl_failure("a policy cannot be digested");
-    if (policy->options_.request == ClientCertificate::none) return policy;
+    if (policy->options_.request == ClientAuth::none) return policy;
     auto store = make_store(policy->options_);
     if (!store) return store.error();
     auto names = make_hint_names(policy->options_);

@@ -81,7 +81,7 @@ Result<void> verify_by_policy(SSL* ssl, Connection& connection, const ClientAuth
 // From the ClientHello on, not only from the certificate phase, which another SSL_CTX may have without us: a client
 // that gets there cannot pass for one that was not asked.
 void require_by_policy(SSL* ssl, Connection& connection, const PolicyOptions& options) noexcept {
-  if (options.request == ClientCertificate::required) {
+  if (options.request == ClientAuth::required) {
     // Before the session is looked up: with an external PSK OpenSSL asks for no certificate.
     SSL_set_psk_server_callback(ssl, nullptr);
     SSL_set_psk_find_session_callback(ssl, nullptr);
@@ -89,7 +89,7 @@ void require_by_policy(SSL* ssl, Connection& connection, const PolicyOptions& op
   }
   if (!connection.host.max_early_data) connection.host.max_early_data = SSL_get_max_early_data(ssl);
   SSL_set_max_early_data(ssl, 0);
-  connection.required = options.request == ClientCertificate::required;
+  connection.required = options.request == ClientAuth::required;
   connection.refuse_unverified = connection.required && options.refusal == Refusal::handshake;
   set_limits(ssl, connection, options.limits);
   const int mode = connection.refuse_unverified ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER;
@@ -116,7 +116,7 @@ Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr polic
     forbid_reuse(ssl, connection);
   }
   if (options.max_age) connection.max_age = options.max_age->count();
-  if (options.request != ClientCertificate::none) require_by_policy(ssl, connection, options);
+  if (options.request != ClientAuth::none) require_by_policy(ssl, connection, options);
   connection.policy = std::move(policy);
   return {};
 }
@@ -151,7 +151,7 @@ Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {
   }
   const ClientAuthPolicy& policy = *connection.policy;
   if (!policy.options().resumption) disable_reuse(ssl, connection);
-  if (policy.options().request == ClientCertificate::none) return {};
+  if (policy.options().request == ClientAuth::none) return {};
   X509NameStackPtr names{SSL_dup_CA_list(policy.get0_hint_names())};
   if (names == nullptr) return failure(Errc::out_of_memory, "out of memory");
   // Not before: SSL_set_SSL_CTX, in a servername callback, takes the store away with the certificate.

@@ -352,9 +352,9 @@ TEST_CASE("binding stage: with a random of zeros, too, a HelloRetryRequest chang
   }
   for (const bool renames : {false, true}) {
     DYNAMIC_SECTION("under policies: " << (renames ? "another name" : "the same name")) {
-      PolicyServer server{Mechanism::stateless13,
-                          make_policies({{"open.test", make_policy()},
-                                         {"shut.test", make_policy(asking(ClientCertificate::required))}})};
+      PolicyServer server{
+          Mechanism::stateless13,
+          make_policies({{"open.test", make_policy()}, {"shut.test", make_policy(asking(ClientAuth::required))}})};
       Pair pair{server, retrying(server, client1("open.test")), false};
       write_hello_with_zero_random(pair);
       step(pair.server());
@@ -390,11 +390,10 @@ bool is_in_force(const Result<void>& result) {
 
 TEST_CASE("binding stage: under a policy, hooks and the host bind nothing and ask for nothing, and the policy holds") {
   for (const Mechanism mechanism : all_mechanisms) {
-    for (const ClientCertificate request :
-         {ClientCertificate::none, ClientCertificate::optional, ClientCertificate::required}) {
+    for (const ClientAuth request : {ClientAuth::none, ClientAuth::optional, ClientAuth::required}) {
       DYNAMIC_SECTION(to_string(mechanism) << ", " << static_cast<int>(request)) {
         Server server{mechanism};
-        const bool asks = request != ClientCertificate::none;
+        const bool asks = request != ClientAuth::none;
         int calls = 0;
         const auto try_it = [&](SSL* ssl) {
           ++calls;
@@ -423,16 +422,16 @@ TEST_CASE("binding stage: under a policy, hooks and the host bind nothing and as
         const Pair next{server, options};
         CHECK(next.resumed());
         CHECK(next.verify() == pair.verify());
-        CHECK(Pair(server, {}).done() == (request != ClientCertificate::required));
-        CHECK(Pair(server, client2()).done() == (request != ClientCertificate::required));
+        CHECK(Pair(server, {}).done() == (request != ClientAuth::required));
+        CHECK(Pair(server, client2()).done() == (request != ClientAuth::required));
       }
     }
   }
 }
 
 TEST_CASE("binding stage: a suspended hook keeps the table that was in force when its ClientHello came") {
-  const PolicyPtr before = make_policy(asking(ClientCertificate::required));
-  const PolicyPtr after = make_policy(asking(ClientCertificate::required, {&Pki::get().ca2}));
+  const PolicyPtr before = make_policy(asking(ClientAuth::required));
+  const PolicyPtr after = make_policy(asking(ClientAuth::required, {&Pki::get().ca2}));
   for (const Mechanism mechanism : all_mechanisms) {
     for (const bool retries : {false, true}) {
       if (retries && !is_tls13(mechanism)) continue;

@@ -76,7 +76,7 @@ TEST_CASE("compression: OpenSSL negotiates it, unless the library asks for the c
 }
 
 TEST_CASE("compression: under a policy it is off from the ClientHello on") {
-  for (const auto request : {ClientCertificate::optional, ClientCertificate::required}) {
+  for (const auto request : {ClientAuth::optional, ClientAuth::required}) {
     const PolicyServer server{Mechanism::stateless13, make_policies({{"a.test", make_policy(asking(request))}})};
     const Watched asked{server.ssl_ctx(), client1()};
     CHECK(asked.message == SSL3_MT_CERTIFICATE);

@@ -64,7 +64,7 @@ client_tls::Result<void> ask_by_policy(SSL_CTX* ssl_ctx, const char* ca_file) {
   auto anchors = client_tls::read_certificates(ca_file);
   if (!anchors) return anchors.error();  // missing, empty, malformed: never a weaker policy
   client_tls::PolicyOptions options;
-  options.request = client_tls::ClientCertificate::required;
+  options.request = client_tls::ClientAuth::required;
   options.anchors = *std::move(anchors);
   options.max_age = std::chrono::hours{8};  // from the full handshake, however often it is resumed
   auto policy = client_tls::ClientAuthPolicy::make(std::move(options));

@@ -96,8 +96,8 @@ struct EchServer : Server {
   explicit EchServer(Mechanism mechanism)
       : Server(mechanism),
         config(make_config()),
-        inner(make_policy(asking(ClientCertificate::required))),
-        other(make_policy(asking(ClientCertificate::required, {&Pki::get().ca1, &Pki::get().ca2}))),
+        inner(make_policy(asking(ClientAuth::required))),
+        other(make_policy(asking(ClientAuth::required, {&Pki::get().ca1, &Pki::get().ca2}))),
         open(make_policy()) {
     Hooks hooks;
     hooks.client_hello = [this](Handshake& handshake) { return note("client_hello: ", handshake); };

@@ -106,8 +106,7 @@ TEST_CASE("hooks: what the policy decides is not decided otherwise by a handler"
         answer(handshake.tls().request_client_certificate());
         return Decision::proceed;
       };
-      REQUIRE(
-          install(server.ssl_ctx(), std::move(hooks), make_policy(asking(client_tls::ClientCertificate::required))));
+      REQUIRE(install(server.ssl_ctx(), std::move(hooks), make_policy(asking(client_tls::ClientAuth::required))));
       CHECK_FALSE(Pair(server, {}).done());
       CHECK(answers == std::vector<std::optional<Errc>>{Errc::policy_in_force, Errc::policy_in_force});
       Pair first{server, client1("a.test")};

@@ -63,7 +63,7 @@ enum class Way : std::uint8_t { by_hand, by_policy, by_age };
 constexpr std::array ways{Way::by_hand, Way::by_policy, Way::by_age};
 
 PolicyPtr policy_of(Way way) {
-  PolicyOptions options = asking(ClientCertificate::required);
+  PolicyOptions options = asking(ClientAuth::required);
   if (way == Way::by_age) options.max_age = std::chrono::seconds{3600};
   return make_policy(std::move(options));
 }
@@ -155,7 +155,7 @@ int bypass(X509_STORE_CTX* store, void* /*argument*/) {
 }
 
 PolicyOptions requiring(Refusal refusal) {
-  PolicyOptions options = asking(ClientCertificate::required);
+  PolicyOptions options = asking(ClientAuth::required);
   options.refusal = refusal;
   return options;
 }
@@ -213,7 +213,7 @@ TEST_CASE("host callbacks: a verification that is bypassed has failed, where the
   const auto rows = [] {
     std::vector<Row> made;
     made.push_back({"required, refused by the host", requiring(Refusal::host)});
-    made.push_back({"optional", asking(ClientCertificate::optional)});
+    made.push_back({"optional", asking(ClientAuth::optional)});
     made.push_back({"by hand", {}});
     return made;
   };
@@ -263,10 +263,9 @@ TEST_CASE("host callbacks: the SSL_CTX without policies is the one given to SSL_
   for (const Mechanism mechanism : tls13_mechanisms) {
     for (const char* name : {"open.test", "optional.test", "required.test"}) {
       DYNAMIC_SECTION(name << ", " << to_string(mechanism)) {
-        PolicyServer with{mechanism,
-                          make_policies({{"open.test", make_policy()},
-                                         {"optional.test", make_policy(asking())},
-                                         {"required.test", make_policy(asking(ClientCertificate::required))}})};
+        PolicyServer with{mechanism, make_policies({{"open.test", make_policy()},
+                                                    {"optional.test", make_policy(asking())},
+                                                    {"required.test", make_policy(asking(ClientAuth::required))}})};
         Forgotten server{mechanism, with.ssl_ctx()};
         for (const bool presents : {false, true}) {
           ClientOptions client = presents ? client1(name) : ClientOptions{.server_name = name};
@@ -281,7 +280,7 @@ TEST_CASE("host callbacks: the SSL_CTX without policies is the one given to SSL_
 // There an open name is served without the library, and asks for a certificate nobody verifies by a policy.
 TEST_CASE("host callbacks: a session of an open name is no success at one that asks, though its SSL_CTX has none") {
   for (const Mechanism mechanism : tls13_mechanisms) {
-    for (const ClientCertificate request : {ClientCertificate::optional, ClientCertificate::required}) {
+    for (const ClientAuth request : {ClientAuth::optional, ClientAuth::required}) {
       for (const bool presents : {false, true}) {
         DYNAMIC_SECTION(to_string(mechanism) << ", " << static_cast<int>(request) << ", " << presents) {
           PolicyServer with{mechanism, make_policies({{"a.test", make_policy(asking(request))}})};
@@ -313,11 +312,11 @@ TEST_CASE("host callbacks: a session of an open name is no success at one that a
 
 TEST_CASE("host callbacks: a policy's number of tickets never exceeds the SSL_CTX's") {
   for (const Mechanism mechanism : tls13_mechanisms) {
-    for (const ClientCertificate request : {ClientCertificate::none, ClientCertificate::optional}) {
+    for (const ClientAuth request : {ClientAuth::none, ClientAuth::optional}) {
       for (const std::size_t host : {0U, 1U, 2U, 5U}) {
         for (const std::size_t policy : {0U, 1U, 3U, 16U}) {  // 0: not set
           DYNAMIC_SECTION(to_string(mechanism) << ", " << static_cast<int>(request) << ": " << host << ", " << policy) {
-            PolicyOptions options = request == ClientCertificate::none ? PolicyOptions{} : asking(request);
+            PolicyOptions options = request == ClientAuth::none ? PolicyOptions{} : asking(request);
             if (policy != 0) options.tickets = policy;
             PolicyServer server{mechanism, make_policies({{"a.test", make_policy(std::move(options))}})};
             SSL_CTX_set_num_tickets(server.ssl_ctx(), host);

@@ -9,8 +9,8 @@ using namespace test;
 
 namespace {
 
-constexpr ClientCertificate optional = ClientCertificate::optional;
-constexpr ClientCertificate required = ClientCertificate::required;
+constexpr ClientAuth optional = ClientAuth::optional;
+constexpr ClientAuth required = ClientAuth::required;
 
 constexpr std::array all_of_tls13{Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13};
 constexpr std::array all_of_tls12{Mechanism::id12, Mechanism::ticket12, Mechanism::external12};

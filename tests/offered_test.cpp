@@ -43,8 +43,8 @@ class Host {
     scope_ = scope;
     if (policies_ == nullptr) return;
     const Pki& pki = Pki::get();
-    const auto policy = scope == Scope::one ? make_policy(asking(ClientCertificate::optional, {&pki.ca1}))
-                                            : make_policy(asking(ClientCertificate::optional, {&pki.ca1, &pki.ca2}));
+    const auto policy = scope == Scope::one ? make_policy(asking(ClientAuth::optional, {&pki.ca1}))
+                                            : make_policy(asking(ClientAuth::optional, {&pki.ca1, &pki.ca2}));
     policies_->replace(make_table({{"a.test", policy}}));
   }
 

@@ -14,7 +14,7 @@
 #include "support/policies.hpp"
 
 using namespace test;
-using client_tls::ClientCertificate;
+using client_tls::ClientAuth;
 using client_tls::ClientTls;
 using client_tls::ClientVerify;
 using client_tls::Decision;
@@ -52,14 +52,14 @@ struct Scenario {
   bool disable_reuse = false;
   bool suspend = false;
   bool reject = false;
-  std::optional<ClientCertificate> policy = {};  // otherwise all is by hand
-  Chooses chooses = Chooses::nothing;            // the policy: a hook does, where the table's would be optional
+  std::optional<ClientAuth> policy = {};  // otherwise all is by hand
+  Chooses chooses = Chooses::nothing;     // the policy: a hook does, where the table's would be optional
 
-  [[nodiscard]] bool requires_certificate() const { return policy == ClientCertificate::required; }
+  [[nodiscard]] bool requires_certificate() const { return policy == ClientAuth::required; }
   [[nodiscard]] bool completes() const { return !reject && (!requires_certificate() || presents == Presents::trusted); }
 };
-constexpr auto optional = ClientCertificate::optional;
-constexpr auto required = ClientCertificate::required;
+constexpr auto optional = ClientAuth::optional;
+constexpr auto required = ClientAuth::required;
 
 const Scenario scenarios[] = {
     {.name = "1.2, full, no certificate", .version = TLS1_2_VERSION, .presents = Presents::nothing},

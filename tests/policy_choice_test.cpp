@@ -9,8 +9,8 @@ using namespace test;
 
 namespace {
 
-constexpr ClientCertificate optional = ClientCertificate::optional;
-constexpr ClientCertificate required = ClientCertificate::required;
+constexpr ClientAuth optional = ClientAuth::optional;
+constexpr ClientAuth required = ClientAuth::required;
 
 constexpr int handshake_failure = 40;
 constexpr int illegal_parameter = 47;

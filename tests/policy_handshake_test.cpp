@@ -13,9 +13,9 @@ using namespace test;
 
 namespace {
 
-constexpr ClientCertificate none = ClientCertificate::none;
-constexpr ClientCertificate optional = ClientCertificate::optional;
-constexpr ClientCertificate required = ClientCertificate::required;
+constexpr ClientAuth none = ClientAuth::none;
+constexpr ClientAuth optional = ClientAuth::optional;
+constexpr ClientAuth required = ClientAuth::required;
 
 constexpr int handshake_failure = 40;
 constexpr int certificate_expired = 45;

@@ -40,7 +40,7 @@ std::vector<X509CrlPtr> crl_of(const Certificate& issuer) {
 
 TEST_CASE("policy: by default nothing is asked") {
   const PolicyPtr policy = make_policy();
-  CHECK(policy->options().request == ClientCertificate::none);
+  CHECK(policy->options().request == ClientAuth::none);
   CHECK(policy->get0_store() == nullptr);
   CHECK(policy->get0_hint_names() == nullptr);
 }
@@ -54,14 +54,14 @@ TEST_CASE("policy: what cannot be meant is an error, not a weaker policy") {
   CHECK(refusal_of(with([](auto& o) { o.crls.emplace_back(); })) == "crls: one is null");
   CHECK(refusal_of(with([](auto& o) { o.hints.emplace().emplace_back(); })) == "hints: one is null");
   const std::string_view nothing = "anchors, hints or crls mean nothing where no certificate is asked for";
-  CHECK(refusal_of(with([](auto& o) { o.request = ClientCertificate::none; })) == nothing);
+  CHECK(refusal_of(with([](auto& o) { o.request = ClientAuth::none; })) == nothing);
   PolicyOptions hinting;
   hinting.hints.emplace();
   CHECK(refusal_of(std::move(hinting)) == nothing);
   PolicyOptions revoking;
   revoking.crls = crl_of(Pki::get().ca1);
   CHECK(refusal_of(std::move(revoking)) == nothing);
-  CHECK(refusal_of(with([](auto& o) { o.request = static_cast<ClientCertificate>(3); })).starts_with("request:"));
+  CHECK(refusal_of(with([](auto& o) { o.request = static_cast<ClientAuth>(3); })).starts_with("request:"));
   CHECK(refusal_of(with([](auto& o) { o.refusal = static_cast<Refusal>(2); })).starts_with("refusal:"));
   for (const int depth : {-1, 100}) {
     PolicyOptions options = asking();
@@ -96,7 +96,7 @@ TEST_CASE("policy: hints are the anchors' names unless others are given, or none
   };
   const Pki& pki = Pki::get();
   CHECK(names(asking()) == 1);
-  PolicyOptions twice = asking(ClientCertificate::optional, {&pki.ca1, &pki.ca2, &pki.ca1});
+  PolicyOptions twice = asking(ClientAuth::optional, {&pki.ca1, &pki.ca2, &pki.ca1});
   CHECK(names(std::move(twice)) == 2);
   PolicyOptions none = asking();
   none.hints.emplace();
@@ -128,7 +128,7 @@ TEST_CASE("policy: the order of sets, and what stands in them twice, make no dif
   const Pki& pki = Pki::get();
   const auto digest = [&](std::initializer_list<const Certificate*> anchors,
                           std::initializer_list<const Certificate*> hints, bool turn_crls) {
-    PolicyOptions options = asking(ClientCertificate::optional, anchors);
+    PolicyOptions options = asking(ClientAuth::optional, anchors);
     options.hints = share(hints);
     options.crls = empty_crls();
     if (turn_crls) std::swap(options.crls[0], options.crls[1]);

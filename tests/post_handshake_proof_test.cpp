@@ -254,11 +254,10 @@ TEST_CASE("post-handshake proof: a client that answers with none is no longer th
 }
 
 TEST_CASE("post-handshake proof: under a policy a host that asks again has no success either") {
-  for (const ClientCertificate request :
-       {ClientCertificate::none, ClientCertificate::optional, ClientCertificate::required}) {
+  for (const ClientAuth request : {ClientAuth::none, ClientAuth::optional, ClientAuth::required}) {
     for (const bool resumed : {false, true}) {
       DYNAMIC_SECTION(static_cast<int>(request) << (resumed ? ", resumed" : "")) {
-        const bool asks = request != ClientCertificate::none;
+        const bool asks = request != ClientAuth::none;
         PolicyServer server{Mechanism::stateless13,
                             make_policies({{"a.test", make_policy(asks ? asking(request) : PolicyOptions{})}})};
         const auto pair = connect(server, {"", true, asks, asks, resumed});
@@ -268,7 +267,7 @@ TEST_CASE("post-handshake proof: under a policy a host that asks again has no su
           check_not_the_new_one(*pair, before);
           deliver(*pair, {&byte, 1});
         }
-        const bool closed = request == ClientCertificate::required;
+        const bool closed = request == ClientAuth::required;
         CHECK(chain_of(*pair) == (closed ? std::string(Pair::not_authenticated) : pem_of({newcomer().get()})));
         CHECK(verify_of(*pair) == changed);
       }

@@ -100,14 +100,14 @@ void allow_psk(SSL* ssl) {
 }
 
 PolicyOptions requiring(Refusal refusal) {
-  PolicyOptions options = asking(ClientCertificate::required);
+  PolicyOptions options = asking(ClientAuth::required);
   options.refusal = refusal;
   return options;
 }
 
 std::shared_ptr<CurrentPolicies> policies_with(Refusal refusal) {
   return make_policies({{"a.test", make_policy(requiring(refusal))},
-                        {"optional.test", make_policy(asking(ClientCertificate::optional))},
+                        {"optional.test", make_policy(asking(ClientAuth::optional))},
                         {"open.test", make_policy()}});
 }
 

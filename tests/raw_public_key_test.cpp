@@ -34,19 +34,19 @@ bool presented_raw_key(const Pair& pair) {
 TEST_CASE("raw public key: it is not success and nothing resumes from it, where a certificate is asked for") {
   for (const Mechanism mechanism : all_mechanisms) {
     for (const auto refusal : {Refusal::handshake, Refusal::host}) {
-      for (const auto request : {ClientCertificate::optional, ClientCertificate::required}) {
+      for (const auto request : {ClientAuth::optional, ClientAuth::required}) {
         DYNAMIC_SECTION(to_string(mechanism) << ", " << static_cast<int>(request) << static_cast<int>(refusal)) {
           PolicyOptions options = asking(request);
           options.refusal = refusal;
           const PolicyServer server{mechanism, make_policies({{"a.test", make_policy(std::move(options))}})};
           allow_raw_keys(server.ssl_ctx());
           const Pair first{server.ssl_ctx(), with_raw_key()};
-          const bool refused = request == ClientCertificate::required && refusal == Refusal::handshake;
+          const bool refused = request == ClientAuth::required && refusal == Refusal::handshake;
           CHECK(first.done() == !refused);
           if (refused) continue;
           CHECK(presented_raw_key(first));
           CHECK(first.verify() == "NONE");
-          CHECK(first.chain() == (request == ClientCertificate::required ? Pair::not_authenticated : "none"));
+          CHECK(first.chain() == (request == ClientAuth::required ? Pair::not_authenticated : "none"));
           const auto session = first.session();
           const Pair next{server.ssl_ctx(), with_raw_key(session.get())};
           CHECK(next.done());
@@ -61,8 +61,7 @@ TEST_CASE("raw public key: it is not success and nothing resumes from it, where 
 TEST_CASE("raw public key: a verification that the host bypasses lets nobody in who is refused by the handshake") {
   for (const Mechanism mechanism : all_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
-      const PolicyServer server{mechanism,
-                                make_policies({{"a.test", make_policy(asking(ClientCertificate::required))}})};
+      const PolicyServer server{mechanism, make_policies({{"a.test", make_policy(asking(ClientAuth::required))}})};
       allow_raw_keys(server.ssl_ctx());
       SSL_CTX_set_cert_verify_callback(server.ssl_ctx(), +[](X509_STORE_CTX*, void*) { return 1; }, nullptr);
       CHECK_FALSE(Pair(server.ssl_ctx(), with_raw_key()).done());
@@ -88,7 +87,7 @@ TEST_CASE("raw public key: the same where the host asks by hand") {
 
 TEST_CASE("raw public key: a client that has none of it is as ever, on an SSL_CTX that allows it") {
   const PolicyServer server{Mechanism::stateless13,
-                            make_policies({{"a.test", make_policy(asking(ClientCertificate::required))}})};
+                            make_policies({{"a.test", make_policy(asking(ClientAuth::required))}})};
   allow_raw_keys(server.ssl_ctx());
   const Pair first{server.ssl_ctx(), client1()};
   REQUIRE(first.done());

@@ -12,8 +12,8 @@ using namespace test;
 
 namespace {
 
-constexpr ClientCertificate optional = ClientCertificate::optional;
-constexpr ClientCertificate required = ClientCertificate::required;
+constexpr ClientAuth optional = ClientAuth::optional;
+constexpr ClientAuth required = ClientAuth::required;
 using Status = Verdict::Status;
 
 constexpr std::array both_versions{Mechanism::ticket12, Mechanism::stateless13};
@@ -222,7 +222,7 @@ TEST_CASE("report: what completes without success is told as what it is") {
         Reports reports;
         Server server{mechanism};
         PolicyOptions options;
-        if (row.policy.request != ClientCertificate::none) options = asking(row.policy.request);
+        if (row.policy.request != ClientAuth::none) options = asking(row.policy.request);
         install_on(server.ssl_ctx(), make_policy(std::move(options)), telling(reports));
         const Pair pair{server, row.client};
         REQUIRE(pair.done());
@@ -282,7 +282,7 @@ TEST_CASE("report: of a chain over the limits, shown where it was decoded") {
       {"bytes", {.max_chain_bytes = 100}, {}, false},
   };
   for (const Row& row : rows) {
-    for (const ClientCertificate request : {optional, required}) {
+    for (const ClientAuth request : {optional, required}) {
       for (const Mechanism mechanism : both_versions) {
         DYNAMIC_SECTION(row.name << (request == required ? ", required, " : ", ") << to_string(mechanism)) {
           Reports reports;

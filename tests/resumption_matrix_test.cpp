@@ -41,8 +41,8 @@ std::string_view to_string(Outcome outcome) {
   return names[static_cast<std::size_t>(outcome)];
 }
 
-constexpr ClientCertificate optional = ClientCertificate::optional;
-constexpr ClientCertificate required = ClientCertificate::required;
+constexpr ClientAuth optional = ClientAuth::optional;
+constexpr ClientAuth required = ClientAuth::required;
 constexpr long a_day = 24L * 3600;
 
 PolicyPtr open_policy() {

@@ -22,7 +22,7 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 
 // A policy as the model sees it.
 struct Rule {
-  ClientCertificate request = ClientCertificate::none;
+  ClientAuth request = ClientAuth::none;
   Refusal refusal = Refusal::handshake;
   bool ca1 = false;
   bool ca2 = false;
@@ -32,9 +32,9 @@ struct Rule {
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 
-constexpr ClientCertificate none = ClientCertificate::none;
-constexpr ClientCertificate optional = ClientCertificate::optional;
-constexpr ClientCertificate required = ClientCertificate::required;
+constexpr ClientAuth none = ClientAuth::none;
+constexpr ClientAuth optional = ClientAuth::optional;
+constexpr ClientAuth required = ClientAuth::required;
 
 constexpr Rule rules[] = {
     {},

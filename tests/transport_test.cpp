@@ -68,7 +68,7 @@ Hooks watching(Reports& reports) {
 }
 
 void install(SSL_CTX* ctx, Reports& reports) {
-  const auto policy = make_policy(asking(ClientCertificate::required));
+  const auto policy = make_policy(asking(ClientAuth::required));
   REQUIRE(client_tls::install(ctx, make_policies({{"a.test", policy}}), watching(reports)));
 }
 

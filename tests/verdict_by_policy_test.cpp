@@ -77,7 +77,7 @@ struct Change {
   std::vector<int> warnings = {};
 };
 
-PolicyPtr changed(const Change& change, ClientCertificate request = ClientCertificate::optional) {
+PolicyPtr changed(const Change& change, ClientAuth request = ClientAuth::optional) {
   PolicyOptions options = asking(request);
   change.change(options);
   return make_policy(std::move(options));
@@ -92,7 +92,7 @@ std::vector<Change> changes() {
   const Pki& pki = Pki::get();
   std::vector<Change> all;
   all.push_back({"nothing", [](auto&) {}, {}});
-  all.push_back({"required", [](auto& o) { o.request = ClientCertificate::required; }, {}});
+  all.push_back({"required", [](auto& o) { o.request = ClientAuth::required; }, {}});
   all.push_back({"another CA", [](auto& o) { o.anchors = share({&Pki::get().ca2}); }, {{20, 1}}});
   all.push_back({"one CA more", [](auto& o) { o.anchors = share({&Pki::get().ca2, &Pki::get().ca1}); }, {}});
   all.push_back({"depth 1", [](auto& o) { o.depth = 1; }, {}});
@@ -327,7 +327,7 @@ TEST_CASE("verdict by policy: what is remembered of a policy ends with the certi
 TEST_CASE("verdict by policy: more policies than are remembered all get their own answer") {
   std::vector<PolicyPtr> policies;
   for (long i = 0; i < 20; ++i) {
-    PolicyOptions options = asking(ClientCertificate::optional, {i % 2 == 0 ? &Pki::get().ca1 : &Pki::get().ca2});
+    PolicyOptions options = asking(ClientAuth::optional, {i % 2 == 0 ? &Pki::get().ca1 : &Pki::get().ca2});
     options.max_age = seconds{100 + i};
     policies.push_back(make_policy(std::move(options)));
   }
@@ -358,7 +358,7 @@ TEST_CASE("verdict by policy: a policy that asks for nothing is an invalid argum
 }
 
 TEST_CASE("verdict by policy: nobody who presented nothing is anything else by another policy") {
-  const PolicyPtr policy = make_policy(asking(ClientCertificate::required));
+  const PolicyPtr policy = make_policy(asking(ClientAuth::required));
   for (const bool asks : {false, true}) {
     for_each_way(asks ? "asked" : "not asked", [&](Mechanism mechanism, Way way) {
       const auto server = make_server(mechanism, way, asks ? asking() : PolicyOptions{});

@@ -18,14 +18,14 @@ using namespace test;
 
 namespace {
 
-constexpr ClientCertificate none = ClientCertificate::none;
-constexpr ClientCertificate optional = ClientCertificate::optional;
-constexpr ClientCertificate required = ClientCertificate::required;
+constexpr ClientAuth none = ClientAuth::none;
+constexpr ClientAuth optional = ClientAuth::optional;
+constexpr ClientAuth required = ClientAuth::required;
 
 // What is asked for under a name. By hand the server trusts both CAs, and cannot require.
 struct Rule {
   Way way = Way::by_policy;
-  ClientCertificate request = none;
+  ClientAuth request = none;
   Refusal refusal = Refusal::handshake;
   bool ca1 = false;
   bool ca2 = false;

@@ -55,20 +55,20 @@ const std::vector<Certificate>& first_chain() {
 TEST_CASE("verdict: the four statuses, and each is the same on a connection that resumes") {
   struct Row {
     const char* name;
-    ClientCertificate request;
+    ClientAuth request;
     std::vector<Certificate> chain;
     Status status;
   };
   std::vector<Row> rows;
-  rows.push_back({"not asked", ClientCertificate::none, chain_of(Pki::get().client1), Status::not_asked});
-  rows.push_back({"none", ClientCertificate::optional, {}, Status::none});
-  rows.push_back({"success", ClientCertificate::optional, chain_of(Pki::get().client1, Pki::get().intermediate1),
-                  Status::success});
-  rows.push_back({"required", ClientCertificate::required, chain_of(Pki::get().client1, Pki::get().intermediate1),
-                  Status::success});
-  rows.push_back({"failed", ClientCertificate::optional, chain_of(Pki::get().client1), Status::failed});
+  rows.push_back({"not asked", ClientAuth::none, chain_of(Pki::get().client1), Status::not_asked});
+  rows.push_back({"none", ClientAuth::optional, {}, Status::none});
+  rows.push_back(
+      {"success", ClientAuth::optional, chain_of(Pki::get().client1, Pki::get().intermediate1), Status::success});
+  rows.push_back(
+      {"required", ClientAuth::required, chain_of(Pki::get().client1, Pki::get().intermediate1), Status::success});
+  rows.push_back({"failed", ClientAuth::optional, chain_of(Pki::get().client1), Status::failed});
   for (const Row& row : rows) {
-    const bool asks = row.request != ClientCertificate::none;
+    const bool asks = row.request != ClientAuth::none;
     for_each_way(row.name, [&](Mechanism mechanism, Way way) {
       const auto server = make_server(mechanism, way, asks ? asking(row.request) : PolicyOptions{});
       const Pair first{*server, showing(row.chain)};
@@ -232,7 +232,7 @@ const std::vector<Bad>& bad_chains() {
   return rows;
 }
 
-PolicyOptions options_for(const Bad& bad, ClientCertificate request = ClientCertificate::optional) {
+PolicyOptions options_for(const Bad& bad, ClientAuth request = ClientAuth::optional) {
   PolicyOptions options = asking(request);
   bad.adjust(options);
   return options;
@@ -272,7 +272,7 @@ TEST_CASE(
     for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
       for (const Refusal refusal : {Refusal::handshake, Refusal::host}) {
         CAPTURE(bad.name, to_string(mechanism), static_cast<int>(refusal));
-        PolicyOptions options = options_for(bad, ClientCertificate::required);
+        PolicyOptions options = options_for(bad, ClientAuth::required);
         options.refusal = refusal;
         const auto server = make_server(mechanism, Way::by_policy, std::move(options));
         const Pair pair{*server, showing(bad.chain)};
@@ -329,7 +329,7 @@ TEST_CASE("verdict: what a certificate is for decides, and a wider purpose is a 
 namespace {
 
 PolicyOptions tolerating(long tolerance) {
-  PolicyOptions options = asking(ClientCertificate::required);
+  PolicyOptions options = asking(ClientAuth::required);
   options.refusal = Refusal::host;
   options.expired_tolerance = seconds{tolerance};
   return options;
@@ -415,7 +415,7 @@ TEST_CASE("verdict: the tolerance is for the client's own end alone, and clears 
 TEST_CASE("verdict: a success ends on a kept connection, and is none where the clock has been set far back") {
   for_each_way("kept", [](Mechanism mechanism, Way way) {
     const auto chain = chain_of(issue({.ends_in = 3600}, &Pki::get().intermediate1), Pki::get().intermediate1);
-    const auto server = make_server(mechanism, way, asking(ClientCertificate::required));
+    const auto server = make_server(mechanism, way, asking(ClientAuth::required));
     const Pair first{*server, showing(chain)};
     const auto next = resume(*server, first);
     REQUIRE(next->resumed());
@@ -456,7 +456,7 @@ TEST_CASE("verdict: only a success changes with the time") {
 
 namespace {
 
-PolicyOptions with_lists(ClientCertificate request, long end) {
+PolicyOptions with_lists(ClientAuth request, long end) {
   PolicyOptions options = asking(request);
   options.refusal = Refusal::host;
   options.crls.push_back(issue_crl(Pki::get().ca1));
@@ -468,7 +468,7 @@ PolicyOptions with_lists(ClientCertificate request, long end) {
 
 // R28
 TEST_CASE("verdict: when a list has ended and there is no newer one, nobody is success and nothing resumes") {
-  for (const ClientCertificate request : {ClientCertificate::optional, ClientCertificate::required}) {
+  for (const ClientAuth request : {ClientAuth::optional, ClientAuth::required}) {
     for (const Mechanism mechanism : all_mechanisms) {
       DYNAMIC_SECTION(to_string(mechanism) << ", " << static_cast<int>(request)) {
         const ClockRestorer clock;
@@ -512,7 +512,7 @@ std::string log_in(const Pair& pair, PhaseContext& context) {
 TEST_CASE("verdict: the log has the one that its request was last given, or else the present one") {
   for_each_way("kept", [](Mechanism mechanism, Way way) {
     const auto chain = chain_of(issue({.ends_in = 60}, &Pki::get().intermediate1), Pki::get().intermediate1);
-    const auto server = make_server(mechanism, way, asking(ClientCertificate::required));
+    const auto server = make_server(mechanism, way, asking(ClientAuth::required));
     const Pair pair{*server, showing(chain)};
     PhaseContext early{Phase::access};
     PhaseContext again{Phase::access};
@@ -520,7 +520,7 @@ TEST_CASE("verdict: the log has the one that its request was last given, or else
     PhaseContext silent{Phase::access};
     CHECK(ClientTls{pair.server(), early}.verdict()->success());
     CHECK(ClientTls{pair.server(), again}.verdict()->success());
-    const PolicyPtr other = make_policy(asking(ClientCertificate::optional, {&Pki::get().ca2}));
+    const PolicyPtr other = make_policy(asking(ClientAuth::optional, {&Pki::get().ca2}));
     CHECK(ClientTls{pair.server(), by_another}.verdict()->success());
     CHECK_FALSE(ClientTls{pair.server(), by_another}.verdict(*other)->success());
     advance_time(60);
@@ -539,7 +539,7 @@ TEST_CASE("verdict: what a client presented that is no success is there, by a na
   for (const Refusal refusal : {Refusal::handshake, Refusal::host}) {
     const bool required = refusal == Refusal::host;
     for_each_way(required ? "required, refused by the host" : "optional", [&](Mechanism mechanism, Way way) {
-      PolicyOptions options = asking(required ? ClientCertificate::required : ClientCertificate::optional);
+      PolicyOptions options = asking(required ? ClientAuth::required : ClientAuth::optional);
       options.refusal = refusal;
       const auto server = make_server(mechanism, way, std::move(options));
       const Pair first{*server, showing(chain)};
@@ -576,7 +576,7 @@ TEST_CASE("verdict: by whose rules a certificate was verified") {
   using By = Verdict::VerifiedBy;
   for_each_way("verified by", [](Mechanism mechanism, Way way) {
     const By own = way == Way::by_policy ? By::policy : By::host;
-    const PolicyPtr another = make_policy(asking(ClientCertificate::optional, {&Pki::get().ca2}));
+    const PolicyPtr another = make_policy(asking(ClientAuth::optional, {&Pki::get().ca2}));
     for (const bool trusted : {true, false}) {
       const auto server = make_server(mechanism, way, asking());
       const Pair first{*server, trusted ? client1() : client2()};
@@ -673,7 +673,7 @@ int use_psk(SSL* ssl, const EVP_MD* /*digest*/, const unsigned char** identity, 
 }  // namespace
 
 TEST_CASE("verdict: an external PSK is no proof where a certificate is required, and elsewhere it is none") {
-  for (const ClientCertificate request : {ClientCertificate::optional, ClientCertificate::required}) {
+  for (const ClientAuth request : {ClientAuth::optional, ClientAuth::required}) {
     for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13}) {
       DYNAMIC_SECTION(static_cast<int>(request) << ", " << to_string(mechanism)) {
         Server server{mechanism};
@@ -688,7 +688,7 @@ TEST_CASE("verdict: an external PSK is no proof where a certificate is required,
         const Pair pair{server, options};
         REQUIRE(pair.done());
         const Verdict verdict = verdict_of(pair);
-        const bool failed = request == ClientCertificate::required;
+        const bool failed = request == ClientAuth::required;
         CHECK(verdict.status() == (failed ? Status::failed : Status::none));
         CHECK(reasons_of(verdict) == (failed ? Reasons{{Reason::unproved_session, 0}} : Reasons{}));
         CHECK(pair.chain() == (failed ? Pair::not_authenticated : "none"));

@@ -133,11 +133,11 @@ constexpr Strictness kept[] = {
 };
 
 std::shared_ptr<CurrentPolicies> policies() {
-  const auto asking_for = [](ClientCertificate request) {
+  const auto asking_for = [](ClientAuth request) {
     return make_policy(asking(request, {&Pki::get().ca1, &Pki::get().intermediate2}));
   };
-  static const PolicyPtr optional = asking_for(ClientCertificate::optional);
-  static const PolicyPtr required = asking_for(ClientCertificate::required);
+  static const PolicyPtr optional = asking_for(ClientAuth::optional);
+  static const PolicyPtr required = asking_for(ClientAuth::required);
   return make_policies({{"a.test", optional}, {"required.test", required}, {"open.test", make_policy()}});
 }
 
@@ -407,7 +407,7 @@ TEST_CASE(
   const OpensslPtr<ASN1_OBJECT, ASN1_OBJECT_free> server_auth{OBJ_nid2obj(NID_server_auth)};
   REQUIRE(X509_add1_trust_object(for_servers_alone.get(), server_auth.get()) == 1);
   PolicyOptions options;
-  options.request = ClientCertificate::required;
+  options.request = ClientAuth::required;
   X509_up_ref(for_servers_alone.get());
   options.anchors.emplace_back(for_servers_alone.get());
   const PolicyPtr policy = make_policy(std::move(options));

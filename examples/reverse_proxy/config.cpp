@@ -108,7 +108,7 @@ class ConfigReader {
     site.upstream = &found->second;
     if (const auto forward = node.find("forward_client_certificate")) {
       site.forward_client_certificate = forward->flag();
-      if (site.forward_client_certificate && site.policy->options().request == client_tls::ClientCertificate::none) {
+      if (site.forward_client_certificate && site.policy->options().request == client_tls::ClientAuth::none) {
         forward->fail("there is nothing to forward where client_certificate is \"off\"");
       }
     }

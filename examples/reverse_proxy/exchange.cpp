@@ -96,7 +96,7 @@ Exchange::Verdict Exchange::access() {
     return std::nullopt;
   }
   // Where the handshake refuses, it has done so, but an authentication can end while its connection is kept.
-  if (site_->policy->options().request == client_tls::ClientCertificate::required) {
+  if (site_->policy->options().request == client_tls::ClientAuth::required) {
     if (verdict->status() == client_tls::Verdict::Status::none) {
       tls_.set_client_verify("FAILED:no certificate where one is required");
     }

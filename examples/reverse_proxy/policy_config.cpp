@@ -7,7 +7,7 @@
 namespace reverse_proxy {
 namespace {
 
-using client_tls::ClientCertificate;
+using client_tls::ClientAuth;
 using client_tls::Errc;
 using client_tls::PolicyOptions;
 using client_tls::Refusal;
@@ -17,11 +17,11 @@ constexpr long max_tickets = 16;
 constexpr std::size_t default_tickets = 2;
 constexpr long longest_max_age = std::numeric_limits<std::int32_t>::max();
 
-ClientCertificate read_request(const ConfigNode& node) {
+ClientAuth read_request(const ConfigNode& node) {
   const std::string mode = node.text();
-  if (mode == "off") return ClientCertificate::none;
-  if (mode == "optional") return ClientCertificate::optional;
-  if (mode == "required") return ClientCertificate::required;
+  if (mode == "off") return ClientAuth::none;
+  if (mode == "optional") return ClientAuth::optional;
+  if (mode == "required") return ClientAuth::required;
   node.fail(R"(must be "off", "optional" or "required")");
 }
 
@@ -51,7 +51,7 @@ class PolicyReader {
 
   client_tls::PolicyPtr read() {
     options_.request = read_request(node_.member("client_certificate"));
-    if (options_.request == ClientCertificate::none) {
+    if (options_.request == ClientAuth::none) {
       expect_none(node_, {"ca_file", "crl_file", "hint_file", "depth", "max_age_s"},
                   "where client_certificate is \"off\"");
     } else {
@@ -72,7 +72,7 @@ class PolicyReader {
 
   void read_refusal() {
     options_.refusal = Refusal::host;
-    if (options_.request != ClientCertificate::required) {
+    if (options_.request != ClientAuth::required) {
       expect_none(node_, {"refuse"}, "unless client_certificate is \"required\"");
     } else if (const auto place = node_.find("refuse")) {
       options_.refusal = reverse_proxy::read_refusal(*place);

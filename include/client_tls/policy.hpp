@@ -22,7 +22,7 @@ namespace client_tls {
 
 // Whether a client is asked for its certificate. In all cases but `required` the handshake completes whatever it
 // answers.
-enum class ClientCertificate : std::uint8_t {
+enum class ClientAuth : std::uint8_t {
   none,
   optional,  // asked; without a certificate, or with one that does not verify, it is let in as what it is
   required,
@@ -48,7 +48,7 @@ enum class Purpose : std::uint8_t {
 
 // What a policy says. Fill in what is wanted and hand it to ClientAuthPolicy::make.
 struct PolicyOptions {
-  ClientCertificate request = ClientCertificate::none;
+  ClientAuth request = ClientAuth::none;
   Refusal refusal = Refusal::handshake;
 
   // The CA certificates that a client's chain must end in. At least one, self-signed, unless request is `none`; none

@@ -3,5 +3,5 @@
 #include <client_tls/install.hpp>
 
 bool asks(const client_tls::PolicyOptions& options) {
-  return options.request != client_tls::ClientCertificate::none;
+  return options.request != client_tls::ClientAuth::none;
 }

@@ -130,8 +130,8 @@ Shared read_shared_files(const fs::path& folder) {
 
 // The names below each one have the same policy: it is the name alone in which they differ.
 NamedPolicies policies_of(const Shared& shared, bool exchanged = false) {
-  const PolicyPtr optional = make_policy(asking(ClientCertificate::optional, {&shared.ca}));
-  const PolicyPtr required = make_policy(asking(ClientCertificate::required, {&shared.ca}));
+  const PolicyPtr optional = make_policy(asking(ClientAuth::optional, {&shared.ca}));
+  const PolicyPtr required = make_policy(asking(ClientAuth::required, {&shared.ca}));
   const PolicyPtr& a = exchanged ? required : optional;
   const PolicyPtr& b = exchanged ? optional : required;
   return {{"a.test", a}, {"*.a.test", a}, {"b.test", b}, {"*.b.test", b}};

@@ -340,8 +340,8 @@ enum class Asked : std::uint8_t { own, ca1, ca2, nothing };
 
 const ClientAuthPolicy& policy_of(Asked asked) {
   const test::Pki& pki = test::Pki::get();
-  static const PolicyPtr trusts1 = test::make_policy(test::asking(ClientCertificate::optional, {&pki.ca1}));
-  static const PolicyPtr trusts2 = test::make_policy(test::asking(ClientCertificate::required, {&pki.ca2}));
+  static const PolicyPtr trusts1 = test::make_policy(test::asking(ClientAuth::optional, {&pki.ca1}));
+  static const PolicyPtr trusts2 = test::make_policy(test::asking(ClientAuth::required, {&pki.ca2}));
   static const PolicyPtr nothing = test::make_policy();
   return asked == Asked::ca1 ? *trusts1 : (asked == Asked::ca2 ? *trusts2 : *nothing);
 }

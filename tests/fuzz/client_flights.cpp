@@ -161,7 +161,7 @@ SSL_TICKET_RETURN open_ticket(SSL*, SSL_SESSION* session, const unsigned char*, 
 }
 
 PolicyPtr make_policy(bool few, bool required) {
-  PolicyOptions options = test::asking(required ? ClientCertificate::required : ClientCertificate::optional,
+  PolicyOptions options = test::asking(required ? ClientAuth::required : ClientAuth::optional,
                                        {&test::Pki::get().ca1, &test::Pki::get().ca2});
   options.hints.emplace();
   if (few) options.limits.max_chain_certificates = few_certificates;

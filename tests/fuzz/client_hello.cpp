@@ -216,7 +216,7 @@ unsigned next_choice() {
 Decision on_client_hello(Handshake& handshake) {
   SSL* ssl = handshake.ssl();
   run->phase = Phase::client_hello;
-  run->asked = run->policy->options().request != ClientCertificate::none;
+  run->asked = run->policy->options().request != ClientAuth::none;
   run->reuse_disabled = false;
   expect(handshake.phase() == Phase::client_hello, "the handler is in its phase");
   const auto name = documented_name(ssl);
@@ -389,8 +389,7 @@ void see_message(int sent, int, int type, const void* data, std::size_t size, SS
 PolicyPtr make_policy(Host host) {
   if (host == Host::by_hand) return nullptr;
   if (host == Host::policy_none) return test::make_policy({});
-  return test::make_policy(
-      test::asking(host == Host::policy_required ? ClientCertificate::required : ClientCertificate::optional));
+  return test::make_policy(test::asking(host == Host::policy_required ? ClientAuth::required : ClientAuth::optional));
 }
 
 void install_by_hand(SSL_CTX* ctx) {

@@ -197,7 +197,7 @@ bool depends_on_policy(const Documented& documented) {
 }
 
 PolicyPtr make_other_policy() {
-  PolicyOptions options = test::asking(ClientCertificate::required, {&test::Pki::get().ca1, &test::Pki::get().ca2});
+  PolicyOptions options = test::asking(ClientAuth::required, {&test::Pki::get().ca1, &test::Pki::get().ca2});
   options.max_age = std::chrono::seconds{others_max_age};
   return test::make_policy(std::move(options));
 }

@@ -16,11 +16,11 @@ std::vector<X509Ptr> share(std::initializer_list<const Certificate*> certificate
   return shared;
 }
 
-PolicyOptions asking(ClientCertificate request) {
+PolicyOptions asking(ClientAuth request) {
   return asking(request, {&Pki::get().ca1});
 }
 
-PolicyOptions asking(ClientCertificate request, std::initializer_list<const Certificate*> anchors) {
+PolicyOptions asking(ClientAuth request, std::initializer_list<const Certificate*> anchors) {
   PolicyOptions options;
   options.request = request;
   options.anchors = share(anchors);
@@ -48,7 +48,7 @@ std::span<const PolicyChange> policy_changes() {
   using std::chrono::seconds;
   static constexpr PolicyChange changes[] = {
       {"nothing", [](auto&) {}},
-      {"request", [](auto& o) { o.request = ClientCertificate::required; }},
+      {"request", [](auto& o) { o.request = ClientAuth::required; }},
       {"refusal", [](auto& o) { o.refusal = Refusal::host; }},
       {"anchors: another", [](auto& o) { o.anchors = share({&Pki::get().ca2}); }},
       {"anchors: one more", [](auto& o) { o.anchors = share({&Pki::get().ca1, &Pki::get().ca2}); }},

@@ -20,9 +20,8 @@ std::vector<client_tls::X509Ptr> share(std::initializer_list<const Certificate*>
 std::vector<client_tls::X509CrlPtr> empty_crls();
 
 // A policy that asks, and trusts CA 1, or those that are named.
-client_tls::PolicyOptions asking(client_tls::ClientCertificate request = client_tls::ClientCertificate::optional);
-client_tls::PolicyOptions asking(client_tls::ClientCertificate request,
-                                 std::initializer_list<const Certificate*> anchors);
+client_tls::PolicyOptions asking(client_tls::ClientAuth request = client_tls::ClientAuth::optional);
+client_tls::PolicyOptions asking(client_tls::ClientAuth request, std::initializer_list<const Certificate*> anchors);
 
 // Each option of a policy changed by itself, from asking(); the first one changes nothing.
 struct PolicyChange {

@@ -91,7 +91,7 @@ inline std::unique_ptr<Server> make_server(Mechanism mechanism, Way way, client_
   for (const auto& anchor : options.anchors) X509_STORE_add_cert(store, anchor.get());
   for (const auto& crl : options.crls) X509_STORE_add_crl(store, crl.get());
   if (!options.crls.empty()) X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-  const bool asks = options.request != client_tls::ClientCertificate::none;
+  const bool asks = options.request != client_tls::ClientAuth::none;
   server->on_certificate = [asks](SSL* ssl) { return asks ? ask(ssl) : 1; };
   return server;
 }

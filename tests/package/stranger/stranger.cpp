@@ -53,7 +53,7 @@ bool installs_once() {
 bool has_policies() {
   const auto open = ClientAuthPolicy::make({});
   PolicyOptions asking;
-  asking.request = ClientCertificate::required;
+  asking.request = ClientAuth::required;
   const auto without_anchors = ClientAuthPolicy::make(std::move(asking));
   const auto name = ServerName::parse("A.test.");
   PolicyTable table{nullptr, nullptr};
