@@ -3,6 +3,11 @@
 namespace client_tls {
 namespace {
 
+using detail::all_phases;
+using detail::phase_table;
+using detail::PhaseName;
+using detail::PhaseRule;
+
 // A text put together at compile time. The longest message fits with room to spare; a longer one does not compile.
 struct Text {
   std::array<char, 192> bytes{};

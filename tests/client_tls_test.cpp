@@ -395,7 +395,7 @@ TEST_CASE("client_tls: the error queue is afterwards as it was") {
           CHECK(ERR_get_error() == 0);
         };
         const auto all_operations = [&](SSL* ssl) {
-          for (const auto& entry : client_tls::all_phases) {
+          for (const auto& entry : client_tls::detail::all_phases) {
             PhaseContext context{entry.phase};
             const ClientTls tls{ssl, context};
             const std::array<X509*, 2> bad_hints{Pki::get().ca1.get(), nullptr};

@@ -15,6 +15,7 @@
 namespace {
 
 using namespace client_tls;
+using namespace client_tls::detail;
 
 // The table as phase_table yields it, in Markdown.
 std::string table() {

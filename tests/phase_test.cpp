@@ -16,6 +16,7 @@
 namespace {
 
 using namespace client_tls;
+using namespace client_tls::detail;
 
 constexpr auto unknown_phase = static_cast<Phase>(all_phases.size());
 constexpr auto last_phase = static_cast<Phase>(std::numeric_limits<std::underlying_type_t<Phase>>::max());

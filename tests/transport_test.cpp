@@ -12,6 +12,7 @@
 #include "support/policies.hpp"
 
 using namespace client_tls;
+using namespace client_tls::detail;
 using namespace test;
 
 namespace {

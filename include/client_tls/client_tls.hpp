@@ -232,57 +232,57 @@ class ClientTls::In {
   In(SSL*, const PhaseContext&&) = delete;
 
   [[nodiscard]] Result<void> bind_session(std::string_view scope, const BindOptions& options = {}) const noexcept
-    requires AllowedInPhase<Operation::bind_session, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::bind_session, detail::InPhase<P>>
   {
     return tls_.bind_session(scope, options);
   }
 
   [[nodiscard]] Result<void> request_client_certificate(std::span<X509* const> hints = {}) const noexcept
-    requires AllowedInPhase<Operation::request_client_certificate, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::request_client_certificate, detail::InPhase<P>>
   {
     return tls_.request_client_certificate(hints);
   }
 
   [[nodiscard]] Result<void> disable_session_reuse() const noexcept
-    requires AllowedInPhase<Operation::disable_session_reuse, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::disable_session_reuse, detail::InPhase<P>>
   {
     return tls_.disable_session_reuse();
   }
 
   [[nodiscard]] Result<std::optional<std::string_view>> get_full_client_certificate_chain() const noexcept
-    requires AllowedInPhase<Operation::get_full_client_certificate_chain, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::get_full_client_certificate_chain, detail::InPhase<P>>
   {
     return tls_.get_full_client_certificate_chain();
   }
 
   [[nodiscard]] Result<Verdict> verdict() const noexcept
-    requires AllowedInPhase<Operation::verdict, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::verdict, detail::InPhase<P>>
   {
     return tls_.verdict();
   }
 
   [[nodiscard]] Result<Verdict> verdict(const ClientAuthPolicy& policy) const noexcept
-    requires AllowedInPhase<Operation::verdict, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::verdict, detail::InPhase<P>>
   {
     return tls_.verdict(policy);
   }
 
 #if defined(__cpp_exceptions)
   void set_client_verify(std::string_view value) const
-    requires AllowedInPhase<Operation::set_client_verify, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::set_client_verify, detail::InPhase<P>>
   {
     tls_.set_client_verify(value);
   }
 #endif
 
   [[nodiscard]] Result<void> set_client_verify(ClientVerify value) const noexcept
-    requires AllowedInPhase<Operation::set_client_verify, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::set_client_verify, detail::InPhase<P>>
   {
     return tls_.set_client_verify(std::move(value));
   }
 
   [[nodiscard]] Result<LogEntry> log_entry() const noexcept
-    requires AllowedInPhase<Operation::log_entry, InPhase<P>>
+    requires detail::AllowedInPhase<Operation::log_entry, detail::InPhase<P>>
   {
     return tls_.log_entry();
   }

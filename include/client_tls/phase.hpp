@@ -40,6 +40,8 @@ enum class Operation : std::uint8_t {
   log_entry,
 };
 
+namespace detail {
+
 // A set of phases.
 class PhaseSet {
  public:
@@ -99,23 +101,27 @@ inline constexpr std::array phase_table{
     PhaseRule{Operation::log_entry, "log_entry", {Phase::log}},
 };
 
+}  // namespace detail
+
 // The names as they stand in error texts and in the documentation. A value that is none of the enumeration's has the
 // name "unknown".
 [[nodiscard]] constexpr std::string_view to_string(Phase phase) noexcept {
   const auto index = static_cast<std::size_t>(phase);
-  return index < all_phases.size() ? all_phases[index].name : "unknown";
+  return index < detail::all_phases.size() ? detail::all_phases[index].name : "unknown";
 }
 [[nodiscard]] constexpr std::string_view to_string(Operation operation) noexcept {
   const auto index = static_cast<std::size_t>(operation);
-  return index < phase_table.size() ? phase_table[index].name : "unknown";
+  return index < detail::phase_table.size() ? detail::phase_table[index].name : "unknown";
 }
 
 // Whether the table allows the operation in the phase. What is none of the enumerations' values is not allowed.
 [[nodiscard]] constexpr bool allowed(Operation operation, Phase phase) noexcept {
   const auto row = static_cast<std::size_t>(operation);
-  return row < phase_table.size() && static_cast<std::size_t>(phase) < all_phases.size() &&
-         phase_table[row].phases.contains(phase);
+  return row < detail::phase_table.size() && static_cast<std::size_t>(phase) < detail::all_phases.size() &&
+         detail::phase_table[row].phases.contains(phase);
 }
+
+namespace detail {
 
 // A phase as a type: compilers spell out its name in their messages, where some print a bare Phase as a number.
 template <Phase P>
@@ -127,6 +133,8 @@ struct InPhase {
 template <Operation O, class Where>
 concept AllowedInPhase = allowed(O, Where::phase);
 
+}  // namespace detail
+
 // The error for a call in a phase that does not allow it, for instance
 // "request_client_certificate cannot be called in access phase (only in: certificate)".
 [[nodiscard]] CLIENT_TLS_API Error wrong_phase(Operation operation, Phase phase) noexcept;
@@ -137,11 +145,11 @@ class CLIENT_TLS_API PhaseError : public std::logic_error {
   explicit PhaseError(const Error& error) : std::logic_error(std::string(error.message)) {}
 };
 
-static_assert(std::ranges::all_of(all_phases, [](const PhaseName& entry) {
-  return &entry - all_phases.data() == static_cast<std::ptrdiff_t>(entry.phase);
+static_assert(std::ranges::all_of(detail::all_phases, [](const detail::PhaseName& entry) {
+  return &entry - detail::all_phases.data() == static_cast<std::ptrdiff_t>(entry.phase);
 }));
-static_assert(std::ranges::all_of(phase_table, [](const PhaseRule& rule) {
-  return &rule - phase_table.data() == static_cast<std::ptrdiff_t>(rule.operation);
+static_assert(std::ranges::all_of(detail::phase_table, [](const detail::PhaseRule& rule) {
+  return &rule - detail::phase_table.data() == static_cast<std::ptrdiff_t>(rule.operation);
 }));
 
 }  // namespace client_tls

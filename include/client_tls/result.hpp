@@ -53,9 +53,6 @@ class [[nodiscard]] Result {
   static_assert(!std::is_same_v<T, Error> && !std::is_reference_v<T>);
 
  public:
-  using value_type = T;
-  using error_type = Error;
-
   // From whatever converts to T.
   template <class U = T>
     requires(std::convertible_to<U, T> && !std::same_as<std::remove_cvref_t<U>, Result> &&
@@ -101,9 +98,6 @@ class [[nodiscard]] Result {
 template <>
 class [[nodiscard]] Result<void> {
  public:
-  using value_type = void;
-  using error_type = Error;
-
   Result() noexcept = default;
   Result(const Error& error) noexcept : error_(error), failed_(true) {}
 
