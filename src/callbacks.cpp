@@ -13,7 +13,7 @@
 #include "certificate_phase.hpp"
 #include "client_tls/install.hpp"
 #include "connection.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "installation.hpp"
 #include "openssl_version.hpp"
 #include "policy_handshake.hpp"

@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "error_queue.hpp"
+#include "errors.hpp"
 
 namespace client_tls {
 namespace {

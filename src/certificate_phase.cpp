@@ -3,7 +3,7 @@
 #include <new>
 
 #include "callbacks.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "openssl_version.hpp"
 #include "session_binding.hpp"
 

@@ -3,9 +3,8 @@
 #include "certificate_list.hpp"
 #include "certificate_phase.hpp"
 #include "connection.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "judge.hpp"
-#include "out_of_memory.hpp"
 #include "policy_handshake.hpp"
 #include "session_binding.hpp"
 

@@ -10,7 +10,7 @@
 #include <new>
 
 #include "callbacks.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "installation.hpp"
 #include "openssl_version.hpp"
 

@@ -8,7 +8,7 @@
 
 #include "callbacks.hpp"
 #include "connection.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "installation.hpp"
 #include "judge.hpp"
 #include "policy_handshake.hpp"

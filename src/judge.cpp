@@ -5,7 +5,7 @@
 #include <new>
 
 #include "certificate_list.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "installation.hpp"
 #include "openssl_version.hpp"
 #include "policy_handshake.hpp"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "out_of_memory.hpp"
+#include "errors.hpp"
 
 namespace client_tls {
 namespace {

@@ -9,8 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "error_queue.hpp"
-#include "out_of_memory.hpp"
+#include "errors.hpp"
 
 namespace client_tls {
 namespace {

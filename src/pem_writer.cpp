@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "out_of_memory.hpp"
+#include "errors.hpp"
 
 namespace client_tls {
 namespace {

@@ -9,8 +9,7 @@
 #include <new>
 
 #include "certificate_phase.hpp"
-#include "error_queue.hpp"
-#include "out_of_memory.hpp"
+#include "errors.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {

@@ -8,7 +8,7 @@
 
 #include "certificate_list.hpp"
 #include "certificate_phase.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {

@@ -3,8 +3,7 @@
 #include <utility>
 
 #include "client_tls/policy_table.hpp"
-#include "error_queue.hpp"
-#include "out_of_memory.hpp"
+#include "errors.hpp"
 
 namespace client_tls {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <span>
 
-#include "error_queue.hpp"
+#include "errors.hpp"
 
 namespace client_tls {
 namespace {

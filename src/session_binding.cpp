@@ -13,7 +13,7 @@
 #include "certificate_list.hpp"
 #include "certificate_phase.hpp"
 #include "client_tls/policy.hpp"
-#include "error_queue.hpp"
+#include "errors.hpp"
 #include "openssl_version.hpp"
 
 namespace client_tls {

@@ -1,8 +1,13 @@
+// How failures become Errors, in functions that OpenSSL may be calling.
+//
 // The thread's OpenSSL error queue belongs to the host: one entry of ours, left between its SSL_read and SSL_get_error,
 // would turn a WANT_READ into a fatal error.
 #pragma once
 
 #include <openssl/err.h>
+
+#include <new>
+#include <utility>
 
 #include "client_tls/result.hpp"
 #include "openssl_version.hpp"
@@ -27,6 +32,21 @@ class ErrorQueueMark {
   const int reason = ERR_GET_REASON(ERR_peek_last_error());
   const Errc code = ran_out_of_memory() ? Errc::out_of_memory : Errc::openssl;
   return {.code = code, .message = message, .openssl_reason = reason};
+}
+
+// Standard-library allocations that fail become errors, where the library is built with exceptions: what
+// `make` returns, a Result, or out_of_memory.
+template <class Make>
+[[nodiscard]] auto or_out_of_memory(Make&& make) noexcept -> decltype(make()) {
+#if defined(__cpp_exceptions)
+  try {
+    return std::forward<Make>(make)();
+  } catch (const std::bad_alloc&) {
+    return failure(Errc::out_of_memory, "out of memory");
+  }
+#else
+  return std::forward<Make>(make)();
+#endif
 }
 
 }  // namespace client_tls
