@@ -17,6 +17,7 @@
 #include "installation.hpp"
 #include "openssl_version.hpp"
 #include "policy_handshake.hpp"
+#include "policy_rules.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {

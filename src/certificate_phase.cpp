@@ -10,34 +10,6 @@
 namespace client_tls {
 namespace {
 
-// The names of a CertificateRequest share 65,535 bytes with its other extensions (RFC 8446, section 4.3.2).
-constexpr std::size_t max_names_size = 64'000;
-constexpr std::size_t max_certificates = 100;
-
-bool contains_name(const STACK_OF(X509_NAME) * names, const X509_NAME* name) noexcept {
-  for (int i = 0; i < sk_X509_NAME_num(names); ++i) {
-    if (X509_NAME_cmp(sk_X509_NAME_value(names, i), name) == 0) return true;
-  }
-  return false;
-}
-
-// Adds a copy of the certificate's subject, if it is not there yet, and its size on the wire to `total`.
-Result<void> add_name(STACK_OF(X509_NAME) * names, const X509* hint, std::size_t& total) noexcept {
-  if (hint == nullptr) return failure(Errc::invalid_argument, "a hint is null");
-  const X509_NAME* subject = X509_get_subject_name(hint);
-  if (X509_NAME_entry_count(subject) == 0) return failure(Errc::invalid_argument, "a hint has no subject name");
-  if (contains_name(names, subject)) return {};
-  X509_NAME* copy = X509_NAME_dup(subject);
-  const int size = copy != nullptr ? i2d_X509_NAME(copy, nullptr) : -1;
-  if (size < 0 || sk_X509_NAME_push(names, copy) <= 0) {
-    X509_NAME_free(copy);
-    return openssl_failure("a hint's name could not be copied");
-  }
-  total += static_cast<std::size_t>(size) + 2;
-  if (total > max_names_size) return failure(Errc::invalid_argument, "the names of the hints exceed 64,000 bytes");
-  return {};
-}
-
 void set_names(SSL* ssl, Connection& connection, X509NameStackPtr names) noexcept {
   if (names == nullptr && !connection.host.client_ca_list_replaced) return;
   connection.host.client_ca_list_replaced = names != nullptr;
@@ -55,37 +27,6 @@ Result<void> check_certificate_stage(SSL* ssl) noexcept {
   }
   if (SSL_session_reused(ssl) == 1) return failure(Errc::too_late, "the connection has resumed a session");
   return {};
-}
-
-Result<void> check_limits(const Limits& limits) noexcept {
-  const auto within = [](std::size_t value, std::size_t min, std::size_t max) { return value >= min && value <= max; };
-  if (within(limits.max_chain_bytes, 1, Limits::max_limit_bytes) &&
-      within(limits.max_chain_certificates, 1, max_certificates) &&
-      within(limits.max_carried_bytes, 0, Limits::max_limit_bytes)) {
-    return {};
-  }
-  return failure(Errc::invalid_argument, "a limit is out of its range");
-}
-
-Result<void> check_max_age(const std::optional<std::chrono::seconds>& max_age) noexcept {
-  constexpr std::chrono::seconds longest{std::numeric_limits<std::int32_t>::max()};
-  if (!max_age || (max_age->count() >= 1 && *max_age <= longest)) return {};
-  return failure(Errc::invalid_argument, "max_age: it must be a second to 2^31 - 1 seconds");
-}
-
-Result<void> check_options(const BindOptions& options) noexcept {
-  if (auto valid = check_limits(options.limits); !valid) return valid;
-  return check_max_age(options.max_age);
-}
-
-Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noexcept {
-  X509NameStackPtr names{certificates.empty() ? nullptr : sk_X509_NAME_new_null()};
-  if (!certificates.empty() && !names) return failure(Errc::out_of_memory, "out of memory");
-  std::size_t total = 0;
-  for (const X509* certificate : certificates) {
-    if (auto added = add_name(names.get(), certificate, total); !added) return added.error();
-  }
-  return names;
 }
 
 void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept {

@@ -12,15 +12,8 @@ namespace client_tls {
 // Between the processing of the ClientHello and the server's first flight, on a full handshake.
 [[nodiscard]] Result<void> check_certificate_stage(SSL* ssl) noexcept;
 
-[[nodiscard]] Result<void> check_limits(const Limits& limits) noexcept;
-[[nodiscard]] Result<void> check_max_age(const std::optional<std::chrono::seconds>& max_age) noexcept;
-[[nodiscard]] Result<void> check_options(const BindOptions& options) noexcept;
-
 // Holds the client's chain, and what a session carries of it, to the limits.
 void set_limits(SSL* ssl, Connection& connection, const Limits& limits) noexcept;
-
-// The subjects of the certificates, each once; null if there is none. Bounded by what fits into a CertificateRequest.
-[[nodiscard]] Result<X509NameStackPtr> subject_names(std::span<X509* const> certificates) noexcept;
 
 // Has OpenSSL verify the client's certificate by our rules (on_verify) in this handshake, and take none that is
 // compressed; mode is SSL_set_verify's. The host's own mode, callback and option are kept for afterwards.

@@ -1,10 +1,12 @@
 #include "client_tls/client_tls.hpp"
 
+#include "ca_names.hpp"
 #include "certificate_list.hpp"
 #include "certificate_phase.hpp"
 #include "connection.hpp"
 #include "errors.hpp"
 #include "judge.hpp"
+#include "limits_check.hpp"
 #include "policy_handshake.hpp"
 #include "session_binding.hpp"
 
@@ -26,6 +28,11 @@ Result<void> check_server(const SSL* ssl) noexcept {
 Result<void> check(Operation operation, const PhaseContext& context, const SSL* ssl) noexcept {
   if (auto phase = check_phase(operation, context); !phase) return phase;
   return check_server(ssl);
+}
+
+Result<void> check_options(const BindOptions& options) noexcept {
+  if (auto valid = check_limits(options.limits); !valid) return valid;
+  return check_max_age(options.max_age);
 }
 
 // What a policy decides is not decided otherwise by a hook.

@@ -8,8 +8,10 @@
 #include <limits>
 #include <new>
 
-#include "certificate_phase.hpp"
+#include "ca_names.hpp"
+#include "certificate_time.hpp"
 #include "errors.hpp"
+#include "limits_check.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {

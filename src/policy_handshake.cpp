@@ -9,13 +9,11 @@
 #include "certificate_list.hpp"
 #include "certificate_phase.hpp"
 #include "errors.hpp"
+#include "policy_rules.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {
 namespace {
-
-constexpr unsigned long strict_flags =
-    X509_V_FLAG_X509_STRICT | X509_V_FLAG_SUITEB_128_LOS | X509_V_FLAG_SUITEB_128_LOS_ONLY | X509_V_FLAG_SUITEB_192_LOS;
 
 // Everything that decides who may resume: the policy, and the name in canonical form.
 Result<void> bind_to_policy(SSL* ssl, Connection& connection, const ClientAuthPolicy& policy) noexcept {
@@ -98,12 +96,6 @@ void require_by_policy(SSL* ssl, Connection& connection, const PolicyOptions& op
 
 }  // namespace
 
-HostStrictness strictness_of(SSL* ssl, const PolicyOptions& options) noexcept {
-  const auto suite_b = static_cast<unsigned long>(SSL_set_cert_flags(ssl, 0)) & SSL_CERT_FLAG_SUITEB_128_LOS;
-  return {.flags = (X509_VERIFY_PARAM_get_flags(SSL_get0_param(ssl)) | suite_b) & strict_flags,
-          .security_level = std::max(SSL_get_security_level(ssl), options.security_level)};
-}
-
 Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr policy) noexcept {
   if (policy == nullptr) return failure(Errc::invalid_argument, "there is no policy for the server name");
   if (auto bound = bind_to_policy(ssl, connection, *policy); !bound) return bound;
@@ -119,30 +111,6 @@ Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr polic
   if (options.request != ClientAuth::none) require_by_policy(ssl, connection, options);
   connection.policy = std::move(policy);
   return {};
-}
-
-std::uint8_t leniency_for(const ClientAuthPolicy& policy, X509_STORE_CTX* store) noexcept {
-  const PolicyOptions& options = policy.options();
-  X509* certificate = X509_STORE_CTX_get_current_cert(store);
-  const int depth = X509_STORE_CTX_get_error_depth(store);
-  switch (X509_STORE_CTX_get_error(store)) {
-    case X509_V_ERR_CERT_HAS_EXPIRED: {
-      const bool tolerated = depth == 0 && seconds_since_epoch(X509_get0_notAfter(certificate)) >
-                                               std::time(nullptr) - options.expired_tolerance.count();
-      return tolerated && options.expired_tolerance.count() > 0 ? expired_tolerated : 0;
-    }
-    case X509_V_ERR_INVALID_PURPOSE: {
-      // OpenSSL has no purpose for both.
-      const bool for_servers = X509_check_purpose(certificate, X509_PURPOSE_SSL_SERVER, depth > 0 ? 1 : 0) == 1;
-      return for_servers && options.purpose == Purpose::client_or_server ? server_purpose_tolerated : 0;
-    }
-    default:
-      return 0;
-  }
-}
-
-bool lists_have_ended(const ClientAuthPolicy& policy) noexcept {
-  return std::chrono::sys_seconds{std::chrono::seconds{std::time(nullptr)}} >= policy.lists_end();
 }
 
 Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {

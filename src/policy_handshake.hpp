@@ -9,18 +9,6 @@ namespace client_tls {
 // client_hello: binds the connection to its server name and the policy; null: an error, which refuses the connection.
 [[nodiscard]] Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr policy) noexcept;
 
-// Which of the host's rules stay because they are stricter than a policy, and belong to the scope for that reason.
-struct HostStrictness {
-  unsigned long flags;
-  int security_level;
-};
-[[nodiscard]] HostStrictness strictness_of(SSL* ssl, const PolicyOptions& options) noexcept;
-
-[[nodiscard]] bool lists_have_ended(const ClientAuthPolicy& policy) noexcept;
-
-// Whether the policy lets an error of a verification pass, and with which leniency; 0 if it does not.
-[[nodiscard]] std::uint8_t leniency_for(const ClientAuthPolicy& policy, X509_STORE_CTX* store) noexcept;
-
 // certificate: asks as the connection's policy says.
 [[nodiscard]] Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept;
 

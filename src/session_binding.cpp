@@ -12,9 +12,9 @@
 #include "callbacks.hpp"
 #include "certificate_list.hpp"
 #include "certificate_phase.hpp"
-#include "client_tls/policy.hpp"
 #include "errors.hpp"
 #include "openssl_version.hpp"
+#include "policy_rules.hpp"
 
 namespace client_tls {
 namespace {
@@ -225,30 +225,6 @@ NotResumable seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexce
 }
 
 }  // namespace
-
-std::int64_t seconds_since_epoch(const ASN1_TIME* time) noexcept {
-  using namespace std::chrono;
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return std::numeric_limits<std::int64_t>::min();
-  const sys_days date = year{parts.tm_year + 1900} / month{static_cast<unsigned>(parts.tm_mon) + 1} /
-                        day{static_cast<unsigned>(parts.tm_mday)};
-  return duration_cast<seconds>(date.time_since_epoch() + hours{parts.tm_hour} + minutes{parts.tm_min} +
-                                seconds{parts.tm_sec})
-      .count();
-}
-
-std::int64_t first_not_after(const X509* leaf, std::initializer_list<const STACK_OF(X509) *> chains,
-                             const ClientAuthPolicy* policy) noexcept {
-  std::int64_t first = seconds_since_epoch(X509_get0_notAfter(leaf));
-  if (policy != nullptr && first > 0) first += policy->options().expired_tolerance.count();
-  for (const STACK_OF(X509) * chain : chains) {
-    for (int i = 0; i < sk_X509_num(chain); ++i) {
-      const X509* certificate = sk_X509_value(chain, i);
-      if (certificate != leaf) first = std::min(first, seconds_since_epoch(X509_get0_notAfter(certificate)));
-    }
-  }
-  return first;
-}
 
 Result<void> check_client_hello(SSL* ssl) noexcept {
   if (client_finished(ssl)) return failure(Errc::handshake_over, "the handshake is complete");

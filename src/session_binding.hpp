@@ -16,19 +16,11 @@ namespace client_tls {
 // The version of what travels: another one is another session id context, and other digests of policies.
 inline constexpr unsigned char session_format = 2;
 
-// When the first of the certificates that the client sent, or that its verification relied on, ends; the policy may
-// tolerate that the leaf has.
-[[nodiscard]] std::int64_t first_not_after(const X509* leaf, std::initializer_list<const STACK_OF(X509) *> chains,
-                                           const ClientAuthPolicy* policy) noexcept;
-
 // Whether it is the client_hello callback: in any later one a scope would have no effect.
 [[nodiscard]] Result<void> check_client_hello(SSL* ssl) noexcept;
 
 // A host may not change its scope after a HelloRetryRequest; a policy's has been compared before.
 enum class Caller : std::uint8_t { host, library };
-
-// Seconds since the epoch; a time that cannot be read has passed.
-[[nodiscard]] std::int64_t seconds_since_epoch(const ASN1_TIME* time) noexcept;
 
 // client_hello: gives the connection the scope's session id context. Forgets an earlier handshake on this SSL.
 [[nodiscard]] Result<void> bind(SSL* ssl, Connection& connection, std::string_view scope, Caller caller) noexcept;
