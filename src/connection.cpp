@@ -156,13 +156,6 @@ Connection* make_current_connection(SSL* ssl) noexcept {
   return connection;
 }
 
-void Authentication::add(int code, int depth) noexcept {
-  const RecordedReason reason{.code = static_cast<std::uint16_t>(code), .depth = static_cast<std::uint8_t>(depth)};
-  auto* const end = reasons.begin() + reason_count;
-  if (reason_count == reasons.size() || std::find(reasons.begin(), end, reason) != end) return;
-  reasons[reason_count++] = reason;
-}
-
 std::unique_ptr<HostVerification> HostVerification::clone() const noexcept {
   std::unique_ptr<HostVerification> copy{new (std::nothrow) HostVerification};
   if (!copy) return nullptr;

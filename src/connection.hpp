@@ -13,6 +13,7 @@
 #include "client_tls/openssl_ptr.hpp"
 #include "client_tls/server_name.hpp"
 #include "client_tls/verdict.hpp"
+#include "envelope.hpp"
 #include "pem_writer.hpp"
 
 namespace client_tls {
@@ -22,10 +23,6 @@ struct Installation;
 
 using InfoCallback = void (*)(const SSL*, int, int);
 using SecurityCallback = int (*)(const SSL*, const SSL_CTX*, int, int, int, void*, void*);
-inline void free_certificates(STACK_OF(X509) * certificates) noexcept {
-  sk_X509_pop_free(certificates, X509_free);
-}
-using X509StackPtr = OpensslPtr<STACK_OF(X509), free_certificates>;
 using VerifyParamPtr = OpensslPtr<X509_VERIFY_PARAM, X509_VERIFY_PARAM_free>;
 
 // How the host has certificates verified on this SSL, where a policy has replaced it.
@@ -36,14 +33,6 @@ struct HostVerification {
   SecurityCallback security = nullptr;  // null: not replaced
 
   [[nodiscard]] std::unique_ptr<HostVerification> clone() const noexcept;  // null when memory has run out
-};
-
-// An error of a verification, as it is recorded and travels.
-struct RecordedReason {
-  std::uint16_t code = 0;  // Reason::code
-  std::uint8_t depth = 0;
-
-  friend bool operator==(const RecordedReason&, const RecordedReason&) = default;
 };
 
 // Why a session cannot be resumed.
@@ -64,20 +53,6 @@ enum class Doom : std::uint8_t {
   not_verified,    // by our rules, or more certificates than the host has bound itself to
   choice_failed,   // Handshake::use did
   another_policy,  // was chosen after the HelloRetryRequest
-};
-
-// What a policy's leniency has let pass.
-enum Leniency : std::uint8_t { expired_tolerated = 1, server_purpose_tolerated = 2 };
-
-// What is known of a client that presented a certificate.
-struct Authentication {
-  std::int64_t authenticated_at = 0;  // seconds since the epoch
-  std::array<RecordedReason, Verdict::max_reasons> reasons{};
-  std::uint8_t reason_count = 0;
-  std::uint8_t leniency = 0;  // bits of Leniency
-  X509StackPtr shown;         // what the client sent, where somebody is told of it
-
-  void add(int code, int depth) noexcept;  // each once; beyond the most, no more
 };
 
 // Verdicts by other policies than the connection's own, on one certificate; the oldest makes room for the next.

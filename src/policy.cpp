@@ -10,9 +10,9 @@
 
 #include "ca_names.hpp"
 #include "certificate_time.hpp"
+#include "envelope.hpp"
 #include "errors.hpp"
 #include "limits_check.hpp"
-#include "session_binding.hpp"
 
 namespace client_tls {
 namespace {

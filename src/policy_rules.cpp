@@ -6,7 +6,7 @@
 #include <ctime>
 
 #include "certificate_time.hpp"
-#include "connection.hpp"
+#include "envelope.hpp"
 
 namespace client_tls {
 namespace {

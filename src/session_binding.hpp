@@ -13,9 +13,6 @@
 
 namespace client_tls {
 
-// The version of what travels: another one is another session id context, and other digests of policies.
-inline constexpr unsigned char session_format = 2;
-
 // Whether it is the client_hello callback: in any later one a scope would have no effect.
 [[nodiscard]] Result<void> check_client_hello(SSL* ssl) noexcept;
 
