@@ -95,7 +95,7 @@ void end_if_not_ours(SSL* ssl, Connection& connection) noexcept {
   const bool too_many = others >= static_cast<int>(connection.max_chain_certificates);
   if (!bypassed && !(too_many && connection.bound)) return;
   connection.doom = Doom::not_verified;
-  watch_security(ssl, connection);
+  watch_security(ssl, connection.host);
 }
 
 // The handshake has made a step. Most are of no interest here, and must cost nothing.
@@ -116,7 +116,7 @@ void follow(SSL* ssl, Connection& connection, int where) noexcept {
   if (!connection.settled) settle(ssl, connection);
   if (!done) return;
   connection.handshake_done = true;
-  restore_host_settings(ssl, connection);
+  restore_after_handshake(ssl, connection.host);
   report_handshake(ssl, connection, true);
 }
 
@@ -192,7 +192,7 @@ Result<Connection*> begin_connection(SSL* ssl, const Hooks& hooks, bool begun) n
     connection->server_name = {};
     reset(ssl, *connection);
   }
-  watch(ssl, *connection);
+  watch(ssl, connection->host);
   return connection;
 }
 

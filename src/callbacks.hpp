@@ -6,15 +6,7 @@
 namespace client_tls {
 
 // Per connection, from bind_session.
-void on_info(const SSL* ssl, int where, int value) noexcept;
 int on_generate_session_id(SSL* ssl, unsigned char* id, unsigned int* size) noexcept;
-
-// Per connection, from request_client_certificate.
-int on_verify(int preverified, X509_STORE_CTX* store) noexcept;
-
-// Per connection, where a policy requires a certificate: denies what would do without one, and calls the host's on.
-int on_security(const SSL* ssl, const SSL_CTX* ssl_ctx, int operation, int bits, int nid, void* other,
-                void* host_data) noexcept;
 
 // Per connection, from disable_session_reuse.
 int on_not_resumable(SSL* ssl, int is_forward_secure) noexcept;

@@ -15,16 +15,6 @@ namespace client_tls {
 // Holds the client's chain, and what a session carries of it, to the limits.
 void set_limits(SSL* ssl, Connection& connection, const Limits& limits) noexcept;
 
-// Has OpenSSL verify the client's certificate by our rules (on_verify) in this handshake, and take none that is
-// compressed; mode is SSL_set_verify's. The host's own mode, callback and option are kept for afterwards.
-void verify_by_our_rules(SSL* ssl, Connection& connection, int mode) noexcept;
-
-// What of the host's is kept while a policy verifies; null when memory has run out.
-[[nodiscard]] HostVerification* make_host_verification(Connection& connection) noexcept;
-
-// Has OpenSSL ask us what is allowed in this handshake (on_security), until it is done; false when memory has run out.
-bool watch_security(SSL* ssl, Connection& connection) noexcept;
-
 // Asks with these names, or, if they are null, with the host's. Not yet verify_by_our_rules.
 void ask(SSL* ssl, Connection& connection, X509NameStackPtr names) noexcept;
 
@@ -33,8 +23,5 @@ void forbid_reuse(SSL* ssl, Connection& connection) noexcept;
 
 // The same, and the session that is there is dead and has an empty id.
 void disable_reuse(SSL* ssl, Connection& connection) noexcept;
-
-// The number of TLS 1.3 tickets; the host's is put back before the SSL's next handshake.
-void set_num_tickets(SSL* ssl, Connection& connection, std::size_t number) noexcept;
 
 }  // namespace client_tls

@@ -129,7 +129,7 @@ Result<void> ClientTls::request_client_certificate(std::span<X509* const> hints)
     set_limits(ssl_, *connection, {});
   }
   ask(ssl_, *connection, std::move(*names));
-  verify_by_our_rules(ssl_, *connection, SSL_VERIFY_PEER);
+  verify_by_our_rules(ssl_, connection->host, SSL_VERIFY_PEER);
   return {};
 }
 

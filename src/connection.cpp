@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <ctime>
-#include <limits>
 #include <mutex>
 #include <new>
 
@@ -49,20 +48,6 @@ void free_slot(void*, void* connection, CRYPTO_EX_DATA*, int, long, void*) noexc
   auto* freed = static_cast<Connection*>(connection);
   if (freed != nullptr) report_handshake(nullptr, *freed, false);
   delete freed;
-}
-
-bool copy_settings(const HostSettings& from, HostSettings& to) noexcept {
-  if (from.verification) to.verification = from.verification->clone();
-  if (from.verification && !to.verification) return false;
-  to.verify_mode = from.verify_mode;
-  to.max_cert_list = from.max_cert_list;
-  to.num_tickets = from.num_tickets;
-  to.max_early_data = from.max_early_data;
-  to.info = from.info;
-  to.verify_callback = from.verify_callback;
-  to.client_ca_list_replaced = from.client_ca_list_replaced;
-  to.compression_switched_off = from.compression_switched_off;
-  return true;
 }
 
 // SSL_dup copies the callbacks and settings of an SSL that has not begun; what they replaced goes with them, and
@@ -156,18 +141,6 @@ Connection* make_current_connection(SSL* ssl) noexcept {
   return connection;
 }
 
-std::unique_ptr<HostVerification> HostVerification::clone() const noexcept {
-  std::unique_ptr<HostVerification> copy{new (std::nothrow) HostVerification};
-  if (!copy) return nullptr;
-  copy->param.reset(X509_VERIFY_PARAM_new());
-  if (!copy->param || X509_VERIFY_PARAM_set1(copy->param.get(), param.get()) != 1) return nullptr;
-  if (store) X509_STORE_up_ref(store.get());
-  copy->store.reset(store.get());
-  copy->inherit_flags = inherit_flags;
-  copy->security = security;
-  return copy;
-}
-
 Answers* make_answers(Connection& connection) noexcept {
   if (!connection.answers) connection.answers.reset(new (std::nothrow) Answers);
   return connection.answers.get();
@@ -188,70 +161,13 @@ bool client_finished(const SSL* ssl) noexcept {
   return SSL_get_peer_finished(ssl, &unused, 0) != 0;
 }
 
-void watch(SSL* ssl, Connection& connection) noexcept {
-  const InfoCallback callback = SSL_get_info_callback(ssl);
-  if (callback == on_info) return;
-  connection.host.info = callback;
-  SSL_set_info_callback(ssl, on_info);
-}
-
-namespace {
-
-// The host's rules could not be copied, for lack of memory. What is there may be less than they were, so that nothing
-// is to be verified by it: it is done at a time at which no certificate is valid.
-void trust_nobody(X509_VERIFY_PARAM* param) noexcept {
-  X509_VERIFY_PARAM_clear_flags(param, X509_V_FLAG_NO_CHECK_TIME);
-  X509_VERIFY_PARAM_set_time(param, std::numeric_limits<std::time_t>::min());
-}
-
-void restore_verification(SSL* ssl, const HostVerification& host) noexcept {
-  if (host.param) {
-    X509_VERIFY_PARAM* param = SSL_get0_param(ssl);
-    X509_VERIFY_PARAM_set_inh_flags(param, X509_VP_FLAG_OVERWRITE | X509_VP_FLAG_RESET_FLAGS);
-    if (X509_VERIFY_PARAM_set1(param, host.param.get()) != 1) trust_nobody(param);
-    X509_VERIFY_PARAM_set_inh_flags(param, static_cast<std::uint32_t>(host.inherit_flags));
-    SSL_set1_verify_cert_store(ssl, host.store.get());
-  }
-  // What the host has set itself in the meantime is the host's.
-  if (host.security != nullptr && SSL_get_security_callback(ssl) == on_security) {
-    SSL_set_security_callback(ssl, host.security);
-  }
-}
-
-}  // namespace
-
-void restore_host_settings(SSL* ssl, Connection& connection) noexcept {
-  HostSettings& host = connection.host;
-  // What the host has set itself in the meantime is the host's.
-  if (host.verify_mode && SSL_get_verify_callback(ssl) == on_verify) {
-    SSL_set_verify(ssl, *host.verify_mode, host.verify_callback);
-  }
-  if (host.max_cert_list) SSL_set_max_cert_list(ssl, *host.max_cert_list);
-  if (host.compression_switched_off) SSL_clear_options(ssl, no_compressed_certificate);
-  if (host.verification) restore_verification(ssl, *host.verification);
-  host.verification.reset();
-  if (host.info && SSL_get_info_callback(ssl) == on_info) SSL_set_info_callback(ssl, *host.info);
-  host.verify_mode.reset();
-  host.max_cert_list.reset();
-  host.compression_switched_off = false;
-  host.info.reset();
-}
-
 void reset(SSL* ssl, Connection& connection) noexcept {
-  restore_host_settings(ssl, connection);
-  if (connection.host.num_tickets) SSL_set_num_tickets(ssl, *connection.host.num_tickets);
-  if (connection.host.max_early_data) SSL_set_max_early_data(ssl, *connection.host.max_early_data);
-  if (connection.host.client_ca_list_replaced) {
-    SSL_set_client_CA_list(ssl, nullptr);
-    SSL_set0_CA_list(ssl, nullptr);
-  }
-  const ServerName server_name = connection.server_name;
-  SslCtxPtr told = std::move(connection.told);
-  const SSL_verify_cb verify_callback = connection.host.verify_callback;
-  connection = Connection{};
-  connection.server_name = server_name;
-  connection.told = std::move(told);
-  connection.host.verify_callback = verify_callback;
+  restore_before_handshake(ssl, connection.host);
+  Connection next;
+  next.server_name = connection.server_name;
+  next.told = std::move(connection.told);
+  next.host = std::move(connection.host);
+  connection = std::move(next);
 }
 
 }  // namespace client_tls

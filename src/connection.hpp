@@ -14,26 +14,13 @@
 #include "client_tls/server_name.hpp"
 #include "client_tls/verdict.hpp"
 #include "envelope.hpp"
+#include "host_settings.hpp"
 #include "pem_writer.hpp"
 
 namespace client_tls {
 
 class ClientAuthPolicy;
 struct Installation;
-
-using InfoCallback = void (*)(const SSL*, int, int);
-using SecurityCallback = int (*)(const SSL*, const SSL_CTX*, int, int, int, void*, void*);
-using VerifyParamPtr = OpensslPtr<X509_VERIFY_PARAM, X509_VERIFY_PARAM_free>;
-
-// How the host has certificates verified on this SSL, where a policy has replaced it.
-struct HostVerification {
-  VerifyParamPtr param;  // depth, purpose, flags, time, ...
-  unsigned long inherit_flags = 0;
-  X509StorePtr store;                   // null: the SSL_CTX's
-  SecurityCallback security = nullptr;  // null: not replaced
-
-  [[nodiscard]] std::unique_ptr<HostVerification> clone() const noexcept;  // null when memory has run out
-};
 
 // Why a session cannot be resumed.
 enum class NotResumable : std::uint8_t {
@@ -73,19 +60,6 @@ struct Answers {
   X509Ptr pem_leaf;
 
   std::unique_ptr<Judgements> judgements;
-};
-
-// Settings of the host's on this SSL that a handshake of ours has replaced, to be put back.
-struct HostSettings {
-  std::unique_ptr<HostVerification> verification;
-  std::optional<int> verify_mode;
-  std::optional<std::uint32_t> max_cert_list;
-  std::optional<std::uint32_t> num_tickets;
-  std::optional<std::uint32_t> max_early_data;
-  std::optional<InfoCallback> info;
-  SSL_verify_cb verify_callback = nullptr;  // called on from ours even later: SSL_set_verify cannot take ours away
-  bool client_ca_list_replaced = false;
-  bool compression_switched_off = false;
 };
 
 // One allocation for each connection, a large part of it the name: the benchmarks hold it to 512 bytes.
@@ -166,12 +140,6 @@ using Release = void (*)(void*);
 // Whether the client's Finished has arrived: the first handshake is complete, but for what the server still sends.
 // (RFC 8446, section 4.4.4; it stays so during post-handshake authentication and renegotiation.)
 [[nodiscard]] bool client_finished(const SSL* ssl) noexcept;
-
-// Has OpenSSL tell us of the handshake's progress (on_info), until it is done.
-void watch(SSL* ssl, Connection& connection) noexcept;
-
-// Puts back what a handshake replaced and must not outlive it; the rest stays until `reset`.
-void restore_host_settings(SSL* ssl, Connection& connection) noexcept;
 
 // Forgets everything about an earlier handshake on this SSL. The server name stays.
 void reset(SSL* ssl, Connection& connection) noexcept;

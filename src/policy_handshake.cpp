@@ -45,22 +45,8 @@ bool in_client_hello(const Connection& connection, const SSL* ssl) noexcept {
 // and put back when the handshake is done.
 Result<void> verify_by_policy(SSL* ssl, Connection& connection, const ClientAuthPolicy& policy) noexcept {
   const HostStrictness strictness = strictness_of(ssl, policy.options());
-  HostVerification* host = make_host_verification(connection);
-  if (host == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  if (auto kept = keep_verification(ssl, connection.host); !kept) return kept;
   X509_VERIFY_PARAM* param = SSL_get0_param(ssl);
-  if (!host->param) {
-    host->inherit_flags = X509_VERIFY_PARAM_get_inh_flags(param);
-    X509_VERIFY_PARAM_set_inh_flags(param, 0);  // some keep it from being copied
-    host->param.reset(X509_VERIFY_PARAM_new());
-    if (!host->param || X509_VERIFY_PARAM_set1(host->param.get(), param) != 1) {
-      host->param.reset();
-      return openssl_failure("the host's verify parameters could not be kept");
-    }
-    X509_STORE* store = nullptr;
-    SSL_get0_verify_cert_store(ssl, &store);
-    if (store != nullptr) X509_STORE_up_ref(store);
-    host->store.reset(store);
-  }
   X509_VERIFY_PARAM_clear_flags(param, ~0UL);
   const bool good =
       X509_VERIFY_PARAM_set_flags(param, strictness.flags) == 1 &&
@@ -83,15 +69,14 @@ void require_by_policy(SSL* ssl, Connection& connection, const PolicyOptions& op
     // Before the session is looked up: with an external PSK OpenSSL asks for no certificate.
     SSL_set_psk_server_callback(ssl, nullptr);
     SSL_set_psk_find_session_callback(ssl, nullptr);
-    watch_security(ssl, connection);
+    watch_security(ssl, connection.host);
   }
-  if (!connection.host.max_early_data) connection.host.max_early_data = SSL_get_max_early_data(ssl);
-  SSL_set_max_early_data(ssl, 0);
+  accept_no_early_data(ssl, connection.host);
   connection.required = options.request == ClientAuth::required;
   connection.refuse_unverified = connection.required && options.refusal == Refusal::handshake;
   set_limits(ssl, connection, options.limits);
   const int mode = connection.refuse_unverified ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER;
-  verify_by_our_rules(ssl, connection, mode);
+  verify_by_our_rules(ssl, connection.host, mode);
 }
 
 }  // namespace
@@ -103,7 +88,7 @@ Result<void> begin_with_policy(SSL* ssl, Connection& connection, PolicyPtr polic
   SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
   SSL_set_verify(ssl, SSL_VERIFY_NONE, nullptr);  // what holds after the handshake, and where nothing is asked
   if (options.resumption && !lists_have_ended(*policy)) {
-    if (options.tickets) set_num_tickets(ssl, connection, std::min(*options.tickets, SSL_get_num_tickets(ssl)));
+    if (options.tickets) set_num_tickets(ssl, connection.host, std::min(*options.tickets, SSL_get_num_tickets(ssl)));
   } else {
     forbid_reuse(ssl, connection);
   }
@@ -124,7 +109,8 @@ Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {
   if (names == nullptr) return failure(Errc::out_of_memory, "out of memory");
   // Not before: SSL_set_SSL_CTX, in a servername callback, takes the store away with the certificate.
   if (auto verified = verify_by_policy(ssl, connection, policy); !verified) return verified;
-  if (connection.required && !watch_security(ssl, connection)) return failure(Errc::out_of_memory, "out of memory");
+  if (connection.required && !watch_security(ssl, connection.host))
+    return failure(Errc::out_of_memory, "out of memory");
   make_dead(ssl);
   ask(ssl, connection, std::move(names));
   return {};

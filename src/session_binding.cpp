@@ -150,7 +150,7 @@ Result<void> bind(SSL* ssl, Connection& connection, std::string_view scope, Call
   std::copy_n(random, connection.client_random.size(), connection.client_random.begin());
   connection.session_id_context = digest;
   connection.bound = true;
-  watch(ssl, connection);
+  watch(ssl, connection.host);
   SSL_set_generate_session_id(ssl, on_generate_session_id);
   return {};
 }
@@ -168,7 +168,7 @@ void settle(SSL* ssl, Connection& connection) noexcept {
   if (SSL_session_reused(ssl) == 1) {
     // It is not made dead: it can be the cache's, which other threads are looking at. Its tickets are (prepare_ticket).
     connection.not_resumable = take_over(ssl, connection, session);
-    if (connection.not_resumable != NotResumable::nothing) set_num_tickets(ssl, connection, 0);
+    if (connection.not_resumable != NotResumable::nothing) set_num_tickets(ssl, connection.host, 0);
     return;
   }
   if (leaf != nullptr && connection.asked && !connection.verified) {
@@ -179,7 +179,7 @@ void settle(SSL* ssl, Connection& connection) noexcept {
   connection.carried = connection.not_resumable == NotResumable::nothing;
   if (!connection.carried) {
     make_dead(session);
-    set_num_tickets(ssl, connection, 0);  // in TLS 1.2 the ServerHello has promised one: it is sent, dead
+    set_num_tickets(ssl, connection.host, 0);  // in TLS 1.2 the ServerHello has promised one: it is sent, dead
   } else if (connection.asked) {
     SSL_SESSION_set1_id_context(session, connection.session_id_context.data(),
                                 static_cast<unsigned>(connection.session_id_context.size()));
