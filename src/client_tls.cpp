@@ -2,13 +2,13 @@
 
 #include "ca_names.hpp"
 #include "certificate_list.hpp"
-#include "certificate_phase.hpp"
+#include "certificate_request.hpp"
 #include "connection.hpp"
 #include "errors.hpp"
-#include "judge.hpp"
 #include "limits_check.hpp"
 #include "policy_handshake.hpp"
 #include "session_binding.hpp"
+#include "verdict.hpp"
 
 namespace client_tls {
 namespace {

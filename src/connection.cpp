@@ -7,10 +7,9 @@
 #include <ctime>
 #include <mutex>
 #include <new>
+#include <utility>
 
-#include "callbacks.hpp"
 #include "errors.hpp"
-#include "installation.hpp"
 #include "openssl_version.hpp"
 
 namespace client_tls {
@@ -78,6 +77,15 @@ bool same_randoms(const Connection& connection, const SSL* ssl) noexcept {
   return server == connection.server_random;
 }
 
+// Whether the connection is about the ClientHello that is being processed, whose random OpenSSL has not taken over yet.
+bool in_client_hello(const Connection& connection, const SSL* ssl) noexcept {
+  if (connection.settled) return false;  // an earlier handshake on this SSL
+  const unsigned char* random = nullptr;
+  const std::size_t size = SSL_client_hello_get0_random(const_cast<SSL*>(ssl), &random);
+  return size >= connection.client_random.size() &&
+         std::equal(connection.client_random.begin(), connection.client_random.end(), random);
+}
+
 int ssl_index() noexcept {
   return ssl_slot.get([] { return SSL_get_ex_new_index(0, nullptr, new_slot, dup_slot, free_slot); });
 }
@@ -108,7 +116,9 @@ Connection* make_connection(SSL* ssl) noexcept {
 
 Connection* current_connection(const SSL* ssl) noexcept {
   Connection* connection = find_connection(ssl);
-  const bool current = connection != nullptr && same_randoms(*connection, ssl) && client_hello_taken_over(ssl);
+  if (connection == nullptr) return nullptr;
+  const bool current =
+      client_hello_taken_over(ssl) ? same_randoms(*connection, ssl) : in_client_hello(*connection, ssl);
   return current ? connection : nullptr;
 }
 
@@ -124,12 +134,7 @@ Connection* begun_connection(SSL* ssl) noexcept {
   }
   // After a HelloRetryRequest, too, where the client may have sent another random, which OpenSSL lets pass.
   Connection* connection = find_connection(ssl);
-  if (connection == nullptr || !connection->suspended) return nullptr;
-  const unsigned char* random = nullptr;
-  const std::size_t size = SSL_client_hello_get0_random(ssl, &random);
-  const bool same = size >= connection->client_random.size() &&
-                    std::equal(connection->client_random.begin(), connection->client_random.end(), random);
-  return same ? connection : nullptr;
+  return connection != nullptr && connection->suspended && in_client_hello(*connection, ssl) ? connection : nullptr;
 }
 
 Connection* make_current_connection(SSL* ssl) noexcept {
@@ -168,6 +173,18 @@ void reset(SSL* ssl, Connection& connection) noexcept {
   next.told = std::move(connection.told);
   next.host = std::move(connection.host);
   connection = std::move(next);
+}
+
+const Installed* installed_on(const SSL_CTX* ssl_ctx) noexcept {
+  const int index = ssl_ctx_index_if_registered();
+  return index < 0 ? nullptr : static_cast<const Installed*>(SSL_CTX_get_ex_data(ssl_ctx, index));
+}
+
+void report_handshake(SSL* ssl, Connection& connection, bool completed) noexcept {
+  if (!connection.told) return;
+  const SslCtxPtr told = std::move(connection.told);
+  const Installed* installed = installed_on(told.get());
+  installed->report(*installed, ssl, connection, completed);
 }
 
 }  // namespace client_tls

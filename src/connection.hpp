@@ -9,8 +9,9 @@
 #include <memory>
 #include <optional>
 
-#include "client_tls/client_tls.hpp"
+#include "client_tls/limits.hpp"
 #include "client_tls/openssl_ptr.hpp"
+#include "client_tls/result.hpp"
 #include "client_tls/server_name.hpp"
 #include "client_tls/verdict.hpp"
 #include "envelope.hpp"
@@ -20,7 +21,13 @@
 namespace client_tls {
 
 class ClientAuthPolicy;
-struct Installation;
+struct Connection;
+
+// The beginning of what install leaves on an SSL_CTX: all that is known of it here.
+struct Installed {
+  // Tells the host what a handshake has come to; ssl is null where it is being freed.
+  void (*report)(const Installed& installed, SSL* ssl, Connection& connection, bool completed) noexcept;
+};
 
 // Why a session cannot be resumed.
 enum class NotResumable : std::uint8_t {
@@ -115,7 +122,7 @@ struct Connection {
 // The same, made if there is none; null when memory has run out.
 [[nodiscard]] Connection* make_connection(SSL* ssl) noexcept;
 
-// The record of this handshake, once its ClientHello has been processed; null where there is none.
+// The record of this handshake, from the client_hello callback on in which it began; null where there is none.
 [[nodiscard]] Connection* current_connection(const SSL* ssl) noexcept;
 
 // Whether OpenSSL has taken over what is in the first ClientHello of this handshake: that one's callback is over.
@@ -143,5 +150,11 @@ using Release = void (*)(void*);
 
 // Forgets everything about an earlier handshake on this SSL. The server name stays.
 void reset(SSL* ssl, Connection& connection) noexcept;
+
+// What install has left on an SSL_CTX; null where it has not been called.
+[[nodiscard]] const Installed* installed_on(const SSL_CTX* ssl_ctx) noexcept;
+
+// Tells whoever is to be told of this handshake, once; ssl is null where it is being freed.
+void report_handshake(SSL* ssl, Connection& connection, bool completed) noexcept;
 
 }  // namespace client_tls

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "certificate_list.hpp"
-#include "certificate_phase.hpp"
+#include "certificate_request.hpp"
 #include "errors.hpp"
 #include "policy_rules.hpp"
 #include "session_binding.hpp"
@@ -31,14 +31,6 @@ Result<void> bind_to_policy(SSL* ssl, Connection& connection, const ClientAuthPo
   end += strictness_size;
   end = std::ranges::copy(name, end).out;
   return bind(ssl, connection, {scope.data(), end}, Caller::library);
-}
-
-// Whether the connection is about the ClientHello that is being processed, whose random OpenSSL has not taken over yet.
-bool in_client_hello(const Connection& connection, const SSL* ssl) noexcept {
-  const unsigned char* random = nullptr;
-  const std::size_t size = SSL_client_hello_get0_random(const_cast<SSL*>(ssl), &random);
-  return size >= connection.client_random.size() &&
-         std::equal(connection.client_random.begin(), connection.client_random.end(), random);
 }
 
 // The policy alone decides what loosens a verification: what the host has set on the SSL or its SSL_CTX is replaced,
@@ -117,10 +109,8 @@ Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {
 }
 
 const ClientAuthPolicy* policy_of(const SSL* ssl) noexcept {
-  const Connection* connection = find_connection(ssl);
-  const bool current =
-      connection != nullptr && (connection == current_connection(ssl) || in_client_hello(*connection, ssl));
-  return current ? connection->policy.get() : nullptr;
+  const Connection* connection = current_connection(ssl);
+  return connection != nullptr ? connection->policy.get() : nullptr;
 }
 
 }  // namespace client_tls

@@ -1,15 +1,14 @@
 #include "session_binding.hpp"
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <new>
 
-#include "callbacks.hpp"
 #include "certificate_list.hpp"
-#include "certificate_phase.hpp"
 #include "errors.hpp"
 #include "openssl_version.hpp"
 #include "policy_rules.hpp"
@@ -102,6 +101,14 @@ NotResumable seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexce
   if (!clamp_timeout(session, session_time(session), end)) return NotResumable::ended;
   connection.not_after = end;
   return carry(leaf, SSL_get_peer_cert_chain(ssl), connection, session);
+}
+
+int on_generate_session_id(SSL* ssl, unsigned char* id, unsigned int* size) noexcept {
+  const Connection* connection = current_connection(ssl);
+  // In TLS 1.3 it is called for each ticket, in TLS 1.2 at the beginning of a full handshake.
+  if (connection != nullptr && SSL_version(ssl) == TLS1_3_VERSION) prepare_ticket(ssl, *connection);
+  // -1, where the method is missing, would be success to OpenSSL.
+  return RAND_bytes(id, static_cast<int>(*size)) == 1 ? 1 : 0;
 }
 
 }  // namespace

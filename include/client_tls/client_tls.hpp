@@ -61,9 +61,6 @@ struct BindOptions {
 
 class ClientAuthPolicy;
 
-// The longest scope that bind_session takes, in bytes.
-inline constexpr std::size_t max_scope_size = 4096;
-
 // The operations on one connection, each allowed in the phases that phase_table (phase.hpp) lists. Two pointers: make
 // one wherever it is needed. It borrows both; what belongs to the connection hangs on the SSL and is freed with it.
 //

@@ -21,4 +21,7 @@ struct Limits {
   static constexpr std::size_t max_limit_bytes = 60'000;
 };
 
+// The longest scope that bind_session takes, in bytes.
+inline constexpr std::size_t max_scope_size = 4096;
+
 }  // namespace client_tls

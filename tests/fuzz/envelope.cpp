@@ -19,7 +19,7 @@
 #include <utility>
 
 #include "connection.hpp"
-#include "judge.hpp"
+#include "verdict.hpp"
 #include "session_binding.hpp"
 #include "support/policies.hpp"
 

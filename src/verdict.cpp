@@ -1,4 +1,4 @@
-#include "judge.hpp"
+#include "verdict.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -6,10 +6,9 @@
 
 #include "certificate_list.hpp"
 #include "errors.hpp"
-#include "installation.hpp"
 #include "openssl_version.hpp"
-#include "policy_handshake.hpp"
 #include "policy_rules.hpp"
+#include "policy_verification.hpp"
 #include "session_binding.hpp"
 
 namespace client_tls {
@@ -31,7 +30,7 @@ sys_seconds now() noexcept {
 
 // Whether the SSL_CTX that the connection has got to has policies, whose part the connection did not take.
 bool has_missed_policies(const SSL* ssl, const Connection* connection) noexcept {
-  return (connection == nullptr || connection->policy == nullptr) && installation_of(SSL_get_SSL_CTX(ssl)) != nullptr;
+  return (connection == nullptr || connection->policy == nullptr) && installed_on(SSL_get_SSL_CTX(ssl)) != nullptr;
 }
 
 bool asked_of(SSL* ssl, const Connection* connection) noexcept {
@@ -201,55 +200,6 @@ Result<X509StackPtr> other_certificates(SSL* ssl, const Connection& connection) 
   return others;
 }
 
-// One verification by a policy's rules, outside of a handshake.
-class Verification {
- public:
-  Verification(SSL* ssl, const ClientAuthPolicy& policy, X509* leaf, STACK_OF(X509) * others) noexcept
-      : policy_(policy),
-        store_(X509_STORE_CTX_new()),
-        ready_(prepare(strictness_of(ssl, policy.options()), leaf, others)) {}
-
-  [[nodiscard]] bool run() noexcept {
-    if (!ready_ || X509_verify_cert(store_.get()) < 0) return false;
-    const int result = X509_STORE_CTX_get_error(store_.get());
-    if (result == X509_V_ERR_OUT_OF_MEM) return false;
-    if (result != X509_V_OK && found_.reason_count == 0) found_.add(result, 0);
-    return true;
-  }
-  [[nodiscard]] const Authentication& found() const noexcept { return found_; }
-  [[nodiscard]] const STACK_OF(X509) * chain() const noexcept { return X509_STORE_CTX_get0_chain(store_.get()); }
-
- private:
-  bool prepare(const HostStrictness& strictness, X509* leaf, STACK_OF(X509) * others) noexcept {
-    const bool good = store_ && X509_STORE_CTX_init(store_.get(), policy_.get0_store(), leaf, others) == 1 &&
-                      X509_STORE_CTX_set_default(store_.get(), "ssl_client") == 1 &&
-                      X509_STORE_CTX_set_app_data(store_.get(), this) == 1;
-    if (!good) return false;
-    X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(store_.get());
-    X509_VERIFY_PARAM_set_depth(param, policy_.options().depth);
-    X509_VERIFY_PARAM_set_flags(param, strictness.flags);
-    X509_VERIFY_PARAM_set_auth_level(param, strictness.security_level);
-    X509_STORE_CTX_set_verify_cb(store_.get(), on_error);
-    return true;
-  }
-
-  static int on_error(int preverified, X509_STORE_CTX* store) noexcept {
-    if (preverified == 1) return 1;
-    auto& self = *static_cast<Verification*>(X509_STORE_CTX_get_app_data(store));
-    const std::uint8_t leniency = leniency_for(self.policy_, store);
-    if (leniency == 0) self.found_.add(X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store));
-    self.found_.leniency = static_cast<std::uint8_t>(self.found_.leniency | leniency);
-    const std::size_t count = self.found_.reason_count;
-    X509_STORE_CTX_set_error(store, count > 0 ? self.found_.reasons[count - 1].code : X509_V_OK);
-    return 1;
-  }
-
-  const ClientAuthPolicy& policy_;
-  OpensslPtr<X509_STORE_CTX, X509_STORE_CTX_free> store_;
-  Authentication found_;
-  bool ready_;
-};
-
 }  // namespace
 
 bool is_proved(const Verdict& verdict) noexcept {
@@ -304,49 +254,6 @@ Verdict::Status Verdict::status_at(sys_seconds time) const noexcept {
   const bool in_future = authenticated_at_ && time < *authenticated_at_ &&
                          time < sys_seconds::max() - clock_tolerance && time + clock_tolerance < *authenticated_at_;
   return ended || in_future ? Status::failed : status_;
-}
-
-VerifyText text_of(const Verdict& verdict) noexcept {
-  switch (verdict.status()) {
-    case Status::success:
-      return {.prefix = "SUCCESS", .reason = {}};
-    case Status::failed:
-      return {.prefix = "FAILED:", .reason = verdict.reasons().back().text};
-    case Status::not_asked:
-    case Status::none:
-      break;
-  }
-  return {.prefix = "NONE", .reason = {}};
-}
-
-std::string_view text_of_reason(int code) noexcept {
-  switch (code) {
-    case Reason::authentication_ended:
-      return "authentication has ended";
-    case Reason::authentication_in_future:
-      return "the clock is before the authentication";
-    case Reason::not_verified:
-      return "the certificate was not verified by this library's rules";
-    case Reason::chain_not_carried:
-      return "the resumed session does not carry its client's chain";
-    case Reason::certificate_changed:
-      return "the certificate was changed after the handshake";
-    case Reason::no_policy:
-      return "the connection's ClientHello did not pass an SSL_CTX with policies";
-    case Reason::not_settled:
-      return "the end of the handshake was not seen by this library";
-    case Reason::unproved_session:
-      return "a session without a certificate, where one is required";
-    case Reason::handshake_not_completed:
-      return "the handshake was not completed";
-    case Reason::chain_too_long:
-      return "the chain has more certificates than the policy allows";
-    case Reason::out_of_memory:
-      return "out of memory";
-    default:
-      break;
-  }
-  return X509_verify_cert_error_string(code);
 }
 
 }  // namespace client_tls

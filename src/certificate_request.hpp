@@ -1,9 +1,5 @@
-// What is done to a connection whose certificate phase it is: the certificate request, and the end of reuse.
+// The certificate request, the verification of what answers it (on_verify, on_security), and the end of reuse.
 #pragma once
-
-#include <chrono>
-#include <optional>
-#include <span>
 
 #include "connection.hpp"
 
@@ -23,5 +19,10 @@ void forbid_reuse(SSL* ssl, Connection& connection) noexcept;
 
 // The same, and the session that is there is dead and has an empty id.
 void disable_reuse(SSL* ssl, Connection& connection) noexcept;
+
+// The client's certificate is there, or its raw public key, and nothing of ours has verified it. Where something of the
+// host's did, and the policy requires it to be ours (SSL_CTX_set_cert_verify_callback), or where it brought more than
+// the host has bound itself to, the handshake ends before the client's proof: every signature is denied (on_security).
+void end_if_not_ours(SSL* ssl, Connection& connection) noexcept;
 
 }  // namespace client_tls
