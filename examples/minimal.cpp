@@ -18,19 +18,21 @@
 // [readme]
 using namespace client_tls;
 
-// When the configuration is read: what each name asks of its clients. Any other name is refused, and so is none.
-Result<PolicyTable> make_policies(std::vector<X509Ptr> anchors) {
+// Before the SSL_CTX is used: what each name asks of its clients. Other names, and clients that give none, are refused.
+Result<std::shared_ptr<CurrentPolicies>> install_policies(SSL_CTX* ssl_ctx, std::vector<X509Ptr> anchors) {
   PolicyOptions members;
   members.request = ClientCertificate::required;
   members.anchors = std::move(anchors);  // from a file: read_certificates, which returns all of it or an error
   const auto required = ClientAuthPolicy::make(std::move(members));
-  if (!required) return required.error();  // never a weaker policy: begin to serve only without an error
+  if (!required) return required.error();  // never a weaker policy: serve only without an error
   const auto open = ClientAuthPolicy::make({});
   if (!open) return open.error();
   PolicyTable table{nullptr, nullptr};
   if (auto added = table.add("admin.example.test", *required); !added) return added.error();
   if (auto added = table.add("www.example.test", *open); !added) return added.error();
-  return table;  // for install(ssl_ctx, std::make_shared<CurrentPolicies>(*std::move(table)))
+  auto policies = std::make_shared<CurrentPolicies>(std::move(table));
+  if (auto installed = install(ssl_ctx, policies); !installed) return installed.error();
+  return policies;
 }
 
 // For each request, before anything is done: the status of its response. The host is the request's, without a port.
@@ -40,7 +42,7 @@ int status_of(SSL* ssl, const CurrentPolicies& policies, std::string_view host) 
   const PolicyPtr policy = policies.find(*name);
   const ClientAuthPolicy* in_force = get0_policy(ssl);  // that of the name in the handshake, which may be another one
   if (!policy || in_force == nullptr || policy->digest() != in_force->digest()) return 421;
-  if (policy->options().request == ClientCertificate::none) return 200;
+  if (policy->options().request == ClientCertificate::none) return 200;  // open to everybody
   PhaseContext context{Phase::access};
   const auto verdict = ClientTls::In<Phase::access>{ssl, context}.verdict();
   return verdict && verdict->success() ? 200 : 403;
@@ -63,17 +65,15 @@ int main() try {
   std::vector<X509Ptr> anchors;
   X509_up_ref(ca.certificate.get());
   anchors.emplace_back(ca.certificate.get());
-  auto table = make_policies(std::move(anchors));
-  example::require(table.has_value(), "the policies cannot be made");
-  const auto policies = std::make_shared<CurrentPolicies>(*std::move(table));
   const SslCtxPtr server = example::make_server();
-  example::require(install(server.get(), policies).has_value(), "the policies cannot be installed");
+  const auto policies = install_policies(server.get(), std::move(anchors));
+  example::require(policies.has_value(), "the policies cannot be installed");
 
   const auto visit = [&](const SslCtxPtr& client, const char* name, SSL_SESSION* session, const char* host) {
     Visit result{.connection = example::connect(server.get(), client.get(), name, session), .status = 0};
     std::cout << result.connection.how() << ' ' << name;
     if (result.connection.accepted()) {
-      result.status = status_of(result.connection.server.get(), *policies, host);
+      result.status = status_of(result.connection.server.get(), **policies, host);
       std::cout << ", Host: " << host << ' ' << result.status;
     }
     std::cout << '\n';
