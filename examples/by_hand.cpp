@@ -64,6 +64,12 @@ int on_certificate(SSL* ssl, void* /*arg*/) noexcept {
   return SSL_set1_verify_cert_store(ssl, site->store.get()) == 1 && tls.request_client_certificate() ? 1 : 0;
 }
 
+// Before the SSL_CTX is used. The sites live as long as it.
+void set_callbacks(SSL_CTX* ssl_ctx, std::vector<Site>& sites) {
+  SSL_CTX_set_client_hello_cb(ssl_ctx, on_client_hello, &sites);
+  SSL_CTX_set_cert_cb(ssl_ctx, on_certificate, nullptr);
+}
+
 struct Request {
   int status;          // of the response
   std::string client;  // who is authenticated: its certificates, PEM, its own first; empty: nobody
@@ -116,8 +122,7 @@ int main() try {
   sites.emplace_back(*ServerName::parse(admin), X509Ptr{ca.certificate.get()});
   sites.emplace_back(*ServerName::parse(www), nullptr);
   const SslCtxPtr server = example::make_server();
-  SSL_CTX_set_client_hello_cb(server.get(), on_client_hello, &sites);
-  SSL_CTX_set_cert_cb(server.get(), on_certificate, nullptr);
+  set_callbacks(server.get(), sites);
 
   const auto visit = [&](const SslCtxPtr& client, const char* name, const Visit* before, const char* host) {
     SSL_SESSION* session = before != nullptr ? before->connection.session.get() : nullptr;
