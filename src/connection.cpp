@@ -237,9 +237,14 @@ void restore_host_settings(SSL* ssl, Connection& connection) noexcept {
   if (host.compression_switched_off) SSL_clear_options(ssl, no_compressed_certificate);
   if (host.verification) restore_verification(ssl, *host.verification);
   host.verification.reset();
+  if (host.client_ca_list_replaced) {
+    SSL_set_client_CA_list(ssl, nullptr);
+    SSL_set0_CA_list(ssl, nullptr);
+  }
   if (host.info && SSL_get_info_callback(ssl) == on_info) SSL_set_info_callback(ssl, *host.info);
   host.verify_mode.reset();
   host.max_cert_list.reset();
+  host.client_ca_list_replaced = false;
   host.compression_switched_off = false;
   host.info.reset();
 }
@@ -248,10 +253,6 @@ void reset(SSL* ssl, Connection& connection) noexcept {
   restore_host_settings(ssl, connection);
   if (connection.host.num_tickets) SSL_set_num_tickets(ssl, *connection.host.num_tickets);
   if (connection.host.max_early_data) SSL_set_max_early_data(ssl, *connection.host.max_early_data);
-  if (connection.host.client_ca_list_replaced) {
-    SSL_set_client_CA_list(ssl, nullptr);
-    SSL_set0_CA_list(ssl, nullptr);
-  }
   const ServerName server_name = connection.server_name;
   SslCtxPtr told = std::move(connection.told);
   const SSL_verify_cb verify_callback = connection.host.verify_callback;
