@@ -1,5 +1,5 @@
-// What single calls cost: reading the chain, over Kong's way; a verdict that is asked for again, over the first; and a
-// phase check. The argument is the number of rounds.
+// What single calls cost: reading the chain, over Kong's way; a verdict that is asked for again, over the first. The
+// argument is the number of rounds.
 #include <malloc.h>
 
 #include <array>
@@ -116,28 +116,6 @@ void measure_verdict(const std::string& name, const Identities& identities, std:
   print_figure("verdict-nanoseconds/own/" + name, own.again);
 }
 
-// A refused call is the whole phase check and the error it makes, and no call of OpenSSL: what the check adds to a call
-// that is allowed is a part of that.
-void measure_phase_check(const Identities& identities, std::size_t rounds) {
-  const auto server = make_server(Way::library, stateless13, identities);
-  Client client{identities};
-  Meter unmeasured;
-  const Connection connection{server.get(), client, unmeasured};
-  client_tls::PhaseContext context{client_tls::Phase::client_hello};
-  std::vector<double> refused;
-  for (std::size_t round = 0; round < rounds; ++round) {
-    refused.push_back(nanoseconds([&] {
-                        for (std::size_t i = 0; i < calls_per_round; ++i) {
-                          use(context);
-                          const client_tls::ClientTls tls{connection.server(), context};
-                          use(tls.get_full_client_certificate_chain());
-                        }
-                      }) /
-                      calls_per_round);
-  }
-  print_figure("phase-check-nanoseconds", undisturbed(refused), 5);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -153,5 +131,4 @@ int main(int argc, char** argv) {
       measure_verdict(name + std::to_string(size), identities, rounds);
     }
   }
-  measure_phase_check(make_identities(test::Key::ec_p256, test::Key::ec_p256), rounds);
 }
