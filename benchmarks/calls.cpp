@@ -1,4 +1,5 @@
-// What single calls cost: reading the chain, over Kong's way, and a phase check. The argument is the number of rounds.
+// What single calls cost: reading the chain, over Kong's way; a verdict that is asked for again, over the first. The
+// argument is the number of rounds.
 #include <malloc.h>
 
 #include <array>
@@ -35,6 +36,15 @@ class Fresh {
   Connection second_;
 };
 
+// Each of many calls on one connection.
+template <class Call>
+double time_of_each(const Connection& connection, Call call) {
+  return nanoseconds([&] {
+           for (std::size_t i = 0; i < calls_per_round; ++i) use(call(connection));
+         }) /
+         calls_per_round;
+}
+
 void measure_chain(const std::string& name, const Identities& identities, std::size_t rounds) {
   const auto server = make_server(Way::library, stateless13, identities);
   Client client{identities};
@@ -48,10 +58,7 @@ void measure_chain(const std::string& name, const Identities& identities, std::s
     Fresh fresh{server.get(), client};
     first.push_back(fresh.time(as_library));
     const Connection& connection = fresh.connection();
-    again.push_back(nanoseconds([&] {
-                      for (std::size_t i = 0; i < calls_per_round; ++i) use(as_library(connection));
-                    }) /
-                    calls_per_round);
+    again.push_back(time_of_each(connection, as_library));
     require(as_library(connection) == as_kong(connection), "the same text");
   }
   print_figure("chain-first-over-kong/" + name, undisturbed(first) / undisturbed(kong), 0.6);
@@ -59,26 +66,54 @@ void measure_chain(const std::string& name, const Identities& identities, std::s
   print_figure("chain-nanoseconds-kong/" + name, undisturbed(kong));
 }
 
-// A refused call is the whole phase check and the error it makes, and no call of OpenSSL: what the check adds to a call
-// that is allowed is a part of that.
-void measure_phase_check(const Identities& identities, std::size_t rounds) {
+// The first call on a connection, and each of those that follow.
+struct Repeated {
+  double first;
+  double again;
+};
+
+template <class Call>
+Repeated repeat(SSL_CTX* server, Client& client, std::size_t rounds, Call call) {
+  std::vector<double> first;
+  std::vector<double> again;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    Fresh fresh{server, client};
+    first.push_back(fresh.time(call));
+    again.push_back(time_of_each(fresh.connection(), call));
+  }
+  return {.first = undisturbed(first), .again = undisturbed(again)};
+}
+
+// Whether the client is authenticated, by the connection's policy where `policy` is null.
+bool judge(const Connection& connection, const client_tls::ClientAuthPolicy* policy) {
+  client_tls::PhaseContext context{client_tls::Phase::access};
+  const client_tls::ClientTls tls{connection.server(), context};
+  const auto verdict = policy != nullptr ? tls.verdict(*policy) : tls.verdict();
+  return verdict.has_value() && verdict->success();
+}
+
+// The work behind a verdict is the verification of the chain. By another policy the first call does it, and there a
+// later call can be held to a part of the first. For the connection's own the handshake did it: each call decides anew
+// from what was found then, the first one too. So that one is held to a part of a verification as well, and what it is
+// of its own first call is only shown.
+void measure_verdict(const std::string& name, const Identities& identities, std::size_t rounds) {
+  constexpr double most = 0.05;
   const auto server = make_server(Way::library, stateless13, identities);
   Client client{identities};
-  Meter unmeasured;
-  const Connection connection{server.get(), client, unmeasured};
-  client_tls::PhaseContext context{client_tls::Phase::client_hello};
-  std::vector<double> refused;
-  for (std::size_t round = 0; round < rounds; ++round) {
-    refused.push_back(nanoseconds([&] {
-                        for (std::size_t i = 0; i < calls_per_round; ++i) {
-                          use(context);
-                          const client_tls::ClientTls tls{connection.server(), context};
-                          use(tls.get_full_client_certificate_chain());
-                        }
-                      }) /
-                      calls_per_round);
+  const client_tls::PolicyPtr other = make_policy(identities.ca);
+  {
+    Meter unmeasured;
+    const Connection connection{server.get(), client, unmeasured};
+    require(judge(connection, nullptr) && judge(connection, other.get()), "verdicts");
   }
-  print_figure("phase-check-nanoseconds", undisturbed(refused), 5);
+  const Repeated own =
+      repeat(server.get(), client, rounds, [](const Connection& connection) { return judge(connection, nullptr); });
+  const Repeated by_other = repeat(server.get(), client, rounds,
+                                   [&](const Connection& connection) { return judge(connection, other.get()); });
+  print_figure("verdict-repeated-over-first/by-another-policy/" + name, by_other.again / by_other.first, most);
+  print_figure("verdict-repeated-over-first/own/" + name, own.again / own.first);
+  print_figure("verdict-repeated-over-verification/own/" + name, own.again / by_other.first, most);
+  print_figure("verdict-nanoseconds/own/" + name, own.again);
 }
 
 }  // namespace
@@ -93,7 +128,7 @@ int main(int argc, char** argv) {
       const Identities identities = make_identities(test::Key::ec_p256, key, size);
       const std::string name = key == test::Key::ec_p256 ? "ec/" : "rsa/";
       measure_chain(name + std::to_string(size), identities, rounds);
+      measure_verdict(name + std::to_string(size), identities, rounds);
     }
   }
-  measure_phase_check(make_identities(test::Key::ec_p256, test::Key::ec_p256), rounds);
 }

@@ -1,10 +1,12 @@
-// For callgrind: full handshakes with a client certificate, on TLS 1.2 and 1.3. The server's instructions are counted,
-// and dumped for each way under its name. The argument is the number of handshakes. The client's instructions, which
-// are the same for all, would only make the ratio smaller.
+// For callgrind: full handshakes with a client certificate and resumed connections, on TLS 1.2 and 1.3, and one call
+// that its phase refuses. The server's instructions are counted, and dumped for each way under its name. The argument
+// is the number of handshakes. The client's instructions, which are the same for all, would only make the ratio
+// smaller.
 #include <valgrind/callgrind.h>
 
 #include <list>
 
+#include "client_tls/client_tls.hpp"
 #include "connection.hpp"
 #include "figure.hpp"
 
@@ -17,6 +19,13 @@ class Counter : public Meter {
   void begin() override { CALLGRIND_TOGGLE_COLLECT; }
   void end() override { CALLGRIND_TOGGLE_COLLECT; }
 };
+
+// Dumps what was counted since the last time. Valgrind keeps the pointer.
+void dump(std::string name) {
+  static std::list<std::string> names;
+  names.push_back(std::move(name));
+  CALLGRIND_DUMP_STATS_AT(names.back().c_str());
+}
 
 // A full handshake; a resumed connection, and where it can, with its chain read.
 void count(Way way, const Mechanism& mechanism, const Identities& identities, Offer offer, std::size_t handshakes) {
@@ -31,11 +40,26 @@ void count(Way way, const Mechanism& mechanism, const Identities& identities, Of
     if (offer == Offer::last_session && way >= Way::library && way <= Way::policies)
       require(!connection.chain().empty(), "chain");
   }
-  // Valgrind keeps the pointer.
-  static std::list<std::string> names;
   const std::string kind = offer == Offer::nothing ? "full/" : "resumed/";
-  names.push_back(kind + std::string(mechanism.name) + " " + std::string(to_string(way)));
-  CALLGRIND_DUMP_STATS_AT(names.back().c_str());
+  dump(kind + std::string(mechanism.name) + " " + std::string(to_string(way)));
+}
+
+// A refused call is the whole phase check and the error it makes, and no call of OpenSSL: what the check adds to a call
+// that is allowed is a part of that.
+void count_refused_call(const Identities& identities) {
+  const auto server = make_server(Way::library, stateless13, identities);
+  Client client{identities};
+  Meter uncounted;
+  const Connection connection{server.get(), client, uncounted};
+  client_tls::PhaseContext context{client_tls::Phase::client_hello};
+  const client_tls::ClientTls tls{connection.server(), context};
+  Counter counter;
+  for (Meter* meter : {&uncounted, static_cast<Meter*>(&counter)}) {  // the dynamic linker's work is done once
+    use(tls);
+    const Measured measured{*meter};
+    use(tls.get_full_client_certificate_chain());
+  }
+  dump("refused-call library");
 }
 
 }  // namespace
@@ -43,6 +67,7 @@ void count(Way way, const Mechanism& mechanism, const Identities& identities, Of
 int main(int argc, char** argv) {
   const std::size_t handshakes = repetitions(argc, argv, 50);
   const Identities identities = make_identities(test::Key::ec_p256, test::Key::ec_p256);
+  count_refused_call(identities);
   for (const Offer offer : {Offer::nothing, Offer::last_session}) {
     for (const Mechanism& mechanism : {ticket12, stateless13}) {
       for (const Way way :

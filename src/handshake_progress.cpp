@@ -19,6 +19,18 @@ InfoCallback host_info_callback(const SSL* ssl) noexcept {
   return callback != nullptr ? callback : SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
 }
 
+// Where a certificate may still be asked for when the ServerHello is made, OpenSSL keeps the ClientHello and all that
+// follows; on a resumed TLS 1.3 connection, which asks for none, until it ends. So the verify mode, which a policy sets
+// at the ClientHello, goes as soon as the session is taken. A HelloRetryRequest would take the session back, and what
+// follows it can be a full handshake: but with the client's key at hand, none is sent.
+void ask_resumed_for_nothing(SSL* ssl) noexcept {
+  if (SSL_session_reused(ssl) != 1 || SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) return;
+  EVP_PKEY* key = nullptr;
+  if (SSL_get_verify_callback(ssl) != on_verify || SSL_get_peer_tmp_key(ssl, &key) != 1) return;
+  EVP_PKEY_free(key);
+  SSL_set_verify(ssl, SSL_VERIFY_NONE, on_verify);
+}
+
 // The handshake has made a step. Most are of no interest here, and must cost nothing.
 void follow(SSL* ssl, Connection& connection, int where) noexcept {
   const bool done = where == SSL_CB_HANDSHAKE_DONE;
@@ -31,6 +43,7 @@ void follow(SSL* ssl, Connection& connection, int where) noexcept {
     connection.bound_again = false;
     connection.retried = connection.retried || SSL_get_state(ssl) == TLS_ST_SW_SRVR_HELLO;
     end_if_not_ours(ssl, connection);
+    ask_resumed_for_nothing(ssl);
     return;
   }
   const ErrorQueueMark mark;

@@ -149,9 +149,14 @@ void restore_after_handshake(SSL* ssl, HostSettings& host) noexcept {
   if (host.compression_switched_off) SSL_clear_options(ssl, no_compressed_certificate);
   if (host.verification) restore_verification(ssl, *host.verification);
   host.verification.reset();
+  if (host.client_ca_list_replaced) {
+    SSL_set_client_CA_list(ssl, nullptr);
+    SSL_set0_CA_list(ssl, nullptr);
+  }
   if (host.info && SSL_get_info_callback(ssl) == on_info) SSL_set_info_callback(ssl, *host.info);
   host.verify_mode.reset();
   host.max_cert_list.reset();
+  host.client_ca_list_replaced = false;
   host.compression_switched_off = false;
   host.info.reset();
 }
@@ -160,10 +165,6 @@ void restore_before_handshake(SSL* ssl, HostSettings& host) noexcept {
   restore_after_handshake(ssl, host);
   if (host.num_tickets) SSL_set_num_tickets(ssl, *host.num_tickets);
   if (host.max_early_data) SSL_set_max_early_data(ssl, *host.max_early_data);
-  if (host.client_ca_list_replaced) {
-    SSL_set_client_CA_list(ssl, nullptr);
-    SSL_set0_CA_list(ssl, nullptr);
-  }
   const SSL_verify_cb verify_callback = host.verify_callback;
   host = HostSettings{};
   host.verify_callback = verify_callback;

@@ -64,10 +64,12 @@ bool watch_security(SSL* ssl, HostSettings& host) noexcept;
 // The longest Certificate message.
 void set_max_cert_list(SSL* ssl, HostSettings& host, std::size_t bytes) noexcept;
 
-// The next three hold until the SSL's next handshake.
+// Null names are the host's.
+void set_ca_names(SSL* ssl, HostSettings& host, X509NameStackPtr names) noexcept;
+
+// The next two hold until the SSL's next handshake.
 void set_num_tickets(SSL* ssl, HostSettings& host, std::size_t number) noexcept;
 void accept_no_early_data(SSL* ssl, HostSettings& host) noexcept;
-void set_ca_names(SSL* ssl, HostSettings& host, X509NameStackPtr names) noexcept;  // null: the host's
 
 // Puts back what must not outlive the handshake, when it is done.
 void restore_after_handshake(SSL* ssl, HostSettings& host) noexcept;

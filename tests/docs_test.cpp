@@ -1,13 +1,8 @@
 // What the documentation says twice is the same twice.
-#include <chrono>
-#include <memory>
+#include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 
-#include "client_tls/install.hpp"
-#include "client_tls/openssl_ptr.hpp"
-#include "client_tls/pem.hpp"
 #include "client_tls/phase.hpp"
 #include "support/catch.hpp"
 #include "support/text_file.hpp"
@@ -50,8 +45,8 @@ std::string between(const std::string& text, const std::string& begin, const std
   return text.substr(code, to + 1 - code);
 }
 
-std::string marked_part(const std::string& path, const std::string& mark = "readme") {
-  return between(test::read_text(path), "// [" + mark + "]", "// [/" + mark + "]");
+std::string marked_part(const std::string& path) {
+  return between(test::read_text(path), "// [readme]", "// [/readme]");
 }
 
 std::size_t occurrences(const std::string& text, std::string_view part) {
@@ -59,25 +54,6 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++count;
   return count;
 }
-
-// [readme policies]
-client_tls::Result<void> ask_by_policy(SSL_CTX* ssl_ctx, const char* ca_file) {
-  auto anchors = client_tls::read_certificates(ca_file);
-  if (!anchors) return anchors.error();  // missing, empty, malformed: never a weaker policy
-  client_tls::PolicyOptions options;
-  options.request = client_tls::ClientAuth::required;
-  options.anchors = *std::move(anchors);
-  options.max_age = std::chrono::hours{8};  // from the full handshake, however often it is resumed
-  auto policy = client_tls::ClientAuthPolicy::make(std::move(options));
-  if (!policy) return policy.error();
-  const auto open = client_tls::ClientAuthPolicy::make({});
-  if (!open) return open.error();
-
-  client_tls::PolicyTable table{*open, *open};  // other names, and clients that name none
-  if (auto added = table.add("*.admin.example.test", *policy); !added) return added;
-  return client_tls::install(ssl_ctx, std::make_shared<client_tls::CurrentPolicies>(std::move(table)));
-}
-// [/readme policies]
 
 }  // namespace
 
@@ -106,18 +82,12 @@ TEST_CASE("docs: each phase has a section, which names the operations allowed in
 
 TEST_CASE("docs: the README's code is code that is compiled") {
   const std::string readme = test::read_text(SOURCE_DIR "/README.md");
-  const std::string here = SOURCE_DIR "/tests/docs_test.cpp";
   std::string rest = readme;
   for (const std::string& part :
-       {marked_part(SOURCE_DIR "/examples/minimal.cpp"), marked_part(here, "readme policies")}) {
+       {marked_part(SOURCE_DIR "/examples/minimal.cpp"), marked_part(SOURCE_DIR "/examples/by_hand.cpp")}) {
     CHECK(between(rest, "```cpp", "```") == part);
     rest = rest.substr(rest.find("\n```cpp\n") + 1);
     rest = rest.substr(rest.find("\n```\n"));
   }
   CHECK(occurrences(rest, "\n```cpp\n") == 0);
-}
-
-TEST_CASE("docs: the README's policies can be installed, and a file that is missing is an error") {
-  const SslCtxPtr ssl_ctx{SSL_CTX_new(TLS_server_method())};
-  CHECK(ask_by_policy(ssl_ctx.get(), "/nowhere/ca.pem").error().code == Errc::unreadable);
 }

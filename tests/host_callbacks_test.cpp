@@ -360,6 +360,9 @@ TEST_CASE("host callbacks: a policy with no hints sends no names, whichever list
           CHECK(pair.seen().certificate_requests == 1);
           const std::vector<std::string> anchors{"/CN=CA 1"};
           CHECK(pair.seen().ca_names == (name == std::string_view{"a.test"} ? std::vector<std::string>{} : anchors));
+          // No connection keeps its own for longer than its handshake.
+          CHECK(SSL_get_client_CA_list(pair.server()) == SSL_CTX_get_client_CA_list(server.ssl_ctx()));
+          CHECK(SSL_get0_CA_list(pair.server()) == SSL_CTX_get0_CA_list(server.ssl_ctx()));
         }
       }
     }

@@ -194,6 +194,28 @@ TEST_CASE("openssl: after a HelloRetryRequest client_hello, servername and certi
   CHECK(written[1] > 0);
 }
 
+TEST_CASE("openssl: the client's key is there before a ServerHello, and not before a HelloRetryRequest") {
+  for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13}) {
+    for (const bool retries : {false, true}) {
+      CAPTURE(name_of(mechanism), retries);
+      Server server{mechanism};
+      const Pair first{server};
+      ClientOptions client;
+      if (retries) retry(server, client);
+      std::vector<bool> keys;  // before each answer to a ClientHello that resumes
+      server.on_info = [&](SSL* ssl, int where) {
+        const bool answers = where == SSL_CB_ACCEPT_LOOP && SSL_get_state(ssl) == TLS_ST_SR_CLNT_HELLO;
+        if (!answers || SSL_session_reused(ssl) != 1) return;
+        EVP_PKEY* key = nullptr;
+        keys.push_back(SSL_get_peer_tmp_key(ssl, &key) == 1);
+        EVP_PKEY_free(key);
+      };
+      REQUIRE(offer(server, first, client)->resumed());
+      CHECK(keys == (retries ? std::vector{false, true} : std::vector{true}));
+    }
+  }
+}
+
 TEST_CASE("openssl: an answer of the client_hello callback suspends the handshake or ends it with the alert given") {
   for (const Mechanism mechanism : {Mechanism::id12, Mechanism::stateless13}) {
     CAPTURE(name_of(mechanism));

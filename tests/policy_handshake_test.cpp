@@ -246,6 +246,35 @@ TEST_CASE("policy handshake: an SSL_CTX without the policies weakens nothing") {
   }
 }
 
+TEST_CASE("policy handshake: nor does it where a HelloRetryRequest takes back a session that was resumed") {
+  PolicyServer first{Mechanism::stateful13, make_policies({{"required.test", make_policy(asking(required))}})};
+  Server forgotten{Mechanism::stateful13};
+  forgotten.on_client_hello = [](SSL*) { return SSL_CLIENT_HELLO_SUCCESS; };
+  const auto session = Pair(first, client1("required.test")).session();
+  REQUIRE(session);
+  SSL_CTX_set1_groups_list(first.ssl_ctx(), "P-384");  // no client sends a share of it at first
+  SSL_CTX_set_tlsext_servername_arg(first.ssl_ctx(), forgotten.ssl_ctx());
+  SSL_CTX_set_tlsext_servername_callback(
+      first.ssl_ctx(), +[](SSL* ssl, int*, void* ssl_ctx) {
+        SSL_set_SSL_CTX(ssl, static_cast<SSL_CTX*>(ssl_ctx));
+        return SSL_TLSEXT_ERR_OK;
+      });
+  for (const bool forgets : {false, true}) {
+    CAPTURE(forgets);
+    ClientOptions options = client1("required.test");
+    options.session = session.get();
+    options.adjust = [](SSL* ssl) { SSL_set1_groups_list(ssl, "P-256:P-384"); };
+    Pair pair{first, options, false};
+    SSL_do_handshake(pair.client());
+    SSL_do_handshake(pair.server());
+    ERR_clear_error();
+    if (forgets) forget_sessions(first.ssl_ctx());
+    pair.run();
+    CHECK(pair.done() == !forgets);
+    CHECK(pair.resumed() == !forgets);
+  }
+}
+
 TEST_CASE("policy handshake: an SSL_CTX with policies that no ClientHello has passed refuses") {
   PolicyServer last{Mechanism::stateless13, make_policies({{"a.test", make_policy(asking())}})};
   Server first{Mechanism::stateless13};  // binds by hand

@@ -19,9 +19,9 @@
 #include <utility>
 
 #include "connection.hpp"
-#include "verdict.hpp"
 #include "session_binding.hpp"
 #include "support/policies.hpp"
+#include "verdict.hpp"
 
 namespace {
 

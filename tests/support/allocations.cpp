@@ -1,11 +1,12 @@
 #include "support/allocations.hpp"
 
-#include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <new>
 
@@ -34,31 +35,47 @@ bool fails_now() {
   return fails;
 }
 
-void count(void* block) {
-  if (block == nullptr) return;
+// In front of each block stands the size that it was asked for with. What malloc makes of a size (malloc_usable_size)
+// depends on what was freed before, and is another from run to run.
+constexpr std::size_t header_size = alignof(std::max_align_t);
+
+void* begin_of(void* block) {
+  return static_cast<char*>(block) - header_size;
+}
+
+std::size_t size_of(void* block) {
+  std::size_t size = 0;
+  std::memcpy(&size, begin_of(block), sizeof size);
+  return size;
+}
+
+// The block behind its header, counted.
+void* count(void* begin, std::size_t size) {
+  if (begin == nullptr) return nullptr;
+  std::memcpy(begin, &size, sizeof size);
   ++blocks;
   ++made;
-  const std::size_t now = bytes += malloc_usable_size(block);
+  const std::size_t now = bytes += size;
   std::size_t highest = peak;
   while (now > highest && !peak.compare_exchange_weak(highest, now)) {
   }
+  return static_cast<char*>(begin) + header_size;
 }
 
-void uncount(void* block) {
-  if (block == nullptr) return;
+void uncount(std::size_t size) {
   --blocks;
-  bytes -= malloc_usable_size(block);
+  bytes -= size;
 }
 
 void* allocate(std::size_t size) {
-  void* block = fails_now() ? nullptr : std::malloc(size);
-  count(block);
-  return block;
+  if (fails_now() || size > never - header_size) return nullptr;
+  return count(std::malloc(header_size + size), size);
 }
 
 void release(void* block) {
-  uncount(block);
-  std::free(block);
+  if (block == nullptr) return;
+  uncount(size_of(block));
+  std::free(begin_of(block));
 }
 
 void* openssl_malloc(std::size_t size, const char* /*file*/, int /*line*/) {
@@ -66,11 +83,17 @@ void* openssl_malloc(std::size_t size, const char* /*file*/, int /*line*/) {
 }
 
 void* openssl_realloc(void* old, std::size_t size, const char* /*file*/, int /*line*/) {
-  if (fails_now()) return nullptr;
-  uncount(old);
-  void* block = std::realloc(old, size);
-  count(block != nullptr ? block : old);
-  return block;
+  if (old == nullptr) return allocate(size);
+  if (size == 0) {
+    release(old);
+    return nullptr;
+  }
+  if (fails_now() || size > never - header_size) return nullptr;
+  const std::size_t old_size = size_of(old);
+  void* begin = std::realloc(begin_of(old), header_size + size);
+  if (begin == nullptr) return nullptr;
+  uncount(old_size);
+  return count(begin, size);
 }
 
 void openssl_free(void* block, const char* /*file*/, int /*line*/) {

@@ -9,7 +9,7 @@ namespace test {
 // Whether OpenSSL has taken the memory functions.
 bool counts_openssl();
 
-std::size_t bytes_in_use();
+std::size_t bytes_in_use();  // as they were asked for
 std::size_t blocks_in_use();
 std::size_t allocations_made();  // since the program began
 
