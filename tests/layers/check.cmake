@@ -20,24 +20,32 @@ set(layers
   include/client_tls/client_tls
   include/client_tls/install
   src/openssl_version
-  src/error_queue
-  src/out_of_memory
+  src/errors
+  src/limits_check
   src/server_name
   src/phase
+  src/log
   src/pem
+  src/ca_names
+  src/certificate_time
   src/certificate_list
   src/pem_writer
-  src/connection
   src/envelope
+  src/policy
+  src/policy_rules
+  src/policy_table
+  src/policy_verification
   src/host_settings
+  src/connection
   src/session_binding
   src/certificate_request
-  src/policy
-  src/policy_table
+  src/handshake_progress
   src/policy_handshake
-  src/judge
-  src/log
+  src/verdict
+  src/reason_text
   src/client_tls
+  src/installation
+  src/handshake_report
   src/install)
 if(DEFINED LAYERS)  # the test of this test
   set(layers ${LAYERS})
