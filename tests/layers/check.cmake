@@ -7,32 +7,27 @@ set(layers
   include/client_tls/version
   include/client_tls/export
   include/client_tls/result
-  include/client_tls/limits
-  include/client_tls/openssl_ptr
-  include/client_tls/server_name
-  include/client_tls/phase
-  include/client_tls/pem
-  include/client_tls/policy
-  include/client_tls/policy_table
-  include/client_tls/verdict
-  include/client_tls/log
-  include/client_tls/json
-  include/client_tls/client_tls
-  include/client_tls/install
   src/openssl_version
   src/errors
+  include/client_tls/limits
   src/limits_check
+  include/client_tls/openssl_ptr
+  include/client_tls/server_name
   src/server_name
+  include/client_tls/phase
   src/phase
-  src/log
+  include/client_tls/pem
   src/pem
   src/ca_names
   src/certificate_time
   src/certificate_list
   src/pem_writer
+  include/client_tls/verdict
   src/envelope
+  include/client_tls/policy
   src/policy
   src/policy_rules
+  include/client_tls/policy_table
   src/policy_table
   src/policy_verification
   src/host_settings
@@ -43,7 +38,12 @@ set(layers
   src/policy_handshake
   src/verdict
   src/reason_text
+  include/client_tls/log
+  src/log
+  include/client_tls/json
+  include/client_tls/client_tls
   src/client_tls
+  include/client_tls/install
   src/installation
   src/handshake_report
   src/install)
