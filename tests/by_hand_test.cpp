@@ -1,4 +1,4 @@
-// A connection that is not bound: the host asks for a certificate without, or all by itself.
+// Connections of a host that has its own callbacks, and does not call all that it could.
 #include "support/catch.hpp"
 #include "support/verdicts.hpp"
 
@@ -10,7 +10,7 @@ constexpr int illegal_parameter = 47;
 
 }  // namespace
 
-TEST_CASE("unbound: the limits that nobody set hold, too") {
+TEST_CASE("by hand: the limits that nobody set hold where nothing was bound") {
   const Certificate leaf = issue({}, &Pki::get().ca1);
   for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
     for (const auto& [bytes, good] : {std::pair{30 * 1024, true}, {33 * 1024, false}}) {
@@ -25,7 +25,7 @@ TEST_CASE("unbound: the limits that nobody set hold, too") {
   }
 }
 
-TEST_CASE("unbound: a policy's rules decide on a client of whom the library knew nothing") {
+TEST_CASE("by hand: a policy's rules decide on a client of whom the library knew nothing") {
   const auto policy = make_policy(asking());
   for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
     for (const bool trusted : {true, false}) {
@@ -38,5 +38,18 @@ TEST_CASE("unbound: a policy's rules decide on a client of whom the library knew
       REQUIRE(verdict);
       CHECK(verdict->success() == trusted);
     }
+  }
+}
+
+TEST_CASE("by hand: a connection that was bound, and comes to an SSL_CTX with policies, is failed") {
+  const PolicyServer with{Mechanism::stateless13, make_policies({{"a.test", make_policy(asking())}})};
+  for (const bool asked : {true, false}) {
+    Server server{Mechanism::stateless13};
+    server.on_certificate = [&](SSL* ssl) { return asked ? ask(ssl) : 1; };
+    const Pair pair{server, client1()};
+    REQUIRE(pair.done());
+    CHECK(verdict_of(pair).success() == asked);
+    SSL_set_SSL_CTX(pair.server(), with.ssl_ctx());
+    CHECK(reasons_of(verdict_of(pair)) == Reasons{{client_tls::Reason::no_policy, 0}});
   }
 }
