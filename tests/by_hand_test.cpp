@@ -53,3 +53,17 @@ TEST_CASE("by hand: a connection that was bound, and comes to an SSL_CTX with po
     CHECK(reasons_of(verdict_of(pair)) == Reasons{{client_tls::Reason::no_policy, 0}});
   }
 }
+
+TEST_CASE("by hand: the host's own verification says why it failed, as often as it is asked") {
+  const Certificate stranger = issue({.common_name = "stranger"});
+  for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
+    Server server{mechanism};
+    server.on_client_hello = [](SSL*) { return SSL_CLIENT_HELLO_SUCCESS; };
+    SSL_CTX_set_verify(server.ssl_ctx(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    const Pair pair{server, {.chain = {stranger.get()}, .key = stranger.key.get()}};
+    REQUIRE(pair.done());
+    const int reason = static_cast<int>(SSL_get_verify_result(pair.server()));
+    CHECK(reason != X509_V_OK);
+    for (int time = 0; time < 2; ++time) CHECK(reasons_of(verdict_of(pair)) == Reasons{{reason, 0}});
+  }
+}
