@@ -3,6 +3,9 @@
 #include "support/verdicts.hpp"
 
 using namespace test;
+using client_tls::PolicyOptions;
+using client_tls::Reason;
+using client_tls::Verdict;
 
 namespace {
 
@@ -50,7 +53,7 @@ TEST_CASE("by hand: a connection that was bound, and comes to an SSL_CTX with po
     REQUIRE(pair.done());
     CHECK(verdict_of(pair).success() == asked);
     SSL_set_SSL_CTX(pair.server(), with.ssl_ctx());
-    CHECK(reasons_of(verdict_of(pair)) == Reasons{{client_tls::Reason::no_policy, 0}});
+    CHECK(reasons_of(verdict_of(pair)) == Reasons{{Reason::no_policy, 0}});
   }
 }
 
@@ -66,4 +69,25 @@ TEST_CASE("by hand: the host's own verification says why it failed, as often as 
     CHECK(reason != X509_V_OK);
     for (int time = 0; time < 2; ++time) CHECK(reasons_of(verdict_of(pair)) == Reasons{{reason, 0}});
   }
+}
+
+TEST_CASE("by hand: a chain with more errors than a verdict has room for fills it, and no more") {
+  std::vector<Certificate> chain;
+  for (int i = 0; i < 9; ++i) {
+    const CertificateOptions expired{
+        .common_name = std::to_string(i), .usage = i < 8 ? Usage::ca : Usage::client, .ends_in = -60};
+    chain.insert(chain.begin(), issue(expired, chain.empty() ? nullptr : &chain.front()));
+  }
+  PolicyOptions options = asking();
+  options.depth = 20;
+  options.limits.max_chain_certificates = 2;
+  Server server{Mechanism::stateless13};
+  server.on_certificate = [](SSL* ssl) { return ask(ssl); };
+  const Pair pair{server, showing(chain)};
+  REQUIRE(pair.done());
+  CHECK(verdict_of(pair).reasons().size() == Verdict::max_reasons);
+  const auto verdict = verdict_by(pair, *make_policy(std::move(options)));
+  REQUIRE(verdict);
+  CHECK(verdict->reasons().front().code == Reason::chain_too_long);
+  CHECK(verdict->reasons().size() == Verdict::max_reasons);
 }
