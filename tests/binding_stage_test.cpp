@@ -8,8 +8,6 @@ using namespace test;
 
 namespace {
 
-constexpr int illegal_parameter = 47;
-
 using Outcome = std::optional<Errc>;  // nothing: bound
 
 Outcome outcome_of(const Result<void>& result) {
@@ -55,12 +53,6 @@ const Outcome bound;
 const Outcome too_late = Errc::too_late;
 
 // A client and a server that do not agree on a group at once.
-ClientOptions retrying(Server& server, ClientOptions options) {
-  SSL_CTX_set1_groups_list(server.ssl_ctx(), "P-384");
-  options.adjust = [](SSL* ssl) { SSL_set1_groups_list(ssl, "P-256:P-384"); };
-  return options;
-}
-
 // Bytes on the wire before the handshake, as after STARTTLS; they have reached the other side.
 void write_before(const Pair& pair) {
   constexpr std::string_view greeting = "220 ready\r\n";
@@ -72,11 +64,8 @@ void write_before(const Pair& pair) {
   }
 }
 
-constexpr std::array both_versions{Mechanism::ticket12, Mechanism::stateless13};
-
 }  // namespace
 
-// R27
 TEST_CASE("binding stage: the servername callback is too late") {
   for (const Mechanism mechanism : all_mechanisms) {
     for (const bool starttls : {false, true}) {
@@ -122,7 +111,7 @@ TEST_CASE("binding stage: after a HelloRetryRequest client_hello binds again, th
       DYNAMIC_SECTION((starttls ? "STARTTLS" : "") << (binds_before ? ", bound" : "")) {
         Host server{Mechanism::stateless13};
         server.binds_in_hello = binds_before;
-        Pair pair{server, retrying(server, client1()), false};
+        Pair pair{server, retrying(server.ssl_ctx()), false};
         if (starttls) write_before(pair);
         REQUIRE(pair.run());
         REQUIRE(server.hellos == 2);
@@ -146,7 +135,7 @@ TEST_CASE("binding stage: in the second servername callback another scope is too
       if (!first) server.scope = "another";
       return answer;
     };
-    const Pair pair{server, retrying(server, client1())};
+    const Pair pair{server, retrying(server.ssl_ctx())};
     REQUIRE(pair.done());
     CHECK(server.in_hello == Outcomes(binds_again ? 2 : 1, bound));
     CHECK(server.in_server_name == Outcomes{too_late, too_late});
@@ -161,7 +150,7 @@ TEST_CASE("binding stage: the second ClientHello cannot be bound where the first
       server.scope = server.hellos == 0 ? "scope" : "another";
       return hello(ssl);
     };
-    const Pair pair{server, retrying(server, client1())};
+    const Pair pair{server, retrying(server.ssl_ctx())};
     REQUIRE(server.hellos == 2);
     CHECK(server.in_hello == Outcomes{bound, too_late});
   }
@@ -173,7 +162,7 @@ TEST_CASE("binding stage: the second ClientHello cannot be bound where the first
       }
       return hello(ssl);
     };
-    const Pair pair{server, retrying(server, client1())};
+    const Pair pair{server, retrying(server.ssl_ctx())};
     CHECK(server.in_hello == Outcomes{bound, bound});
     CHECK(pair.done());
   }
@@ -182,7 +171,7 @@ TEST_CASE("binding stage: the second ClientHello cannot be bound where the first
       server.binds_in_hello = server.hellos == 1;
       return hello(ssl);
     };
-    const Pair pair{server, retrying(server, client1())};
+    const Pair pair{server, retrying(server.ssl_ctx())};
     REQUIRE(server.hellos == 2);
     CHECK(server.in_hello == Outcomes{too_late});
   }
@@ -194,7 +183,7 @@ TEST_CASE("binding stage: an SSL used again is as a new one") {
       if (retries && !is_tls13(mechanism)) continue;
       DYNAMIC_SECTION(to_string(mechanism) << (retries ? ", after a HelloRetryRequest" : "")) {
         Host server{mechanism};
-        const ClientOptions options = retries ? retrying(server, client1()) : client1();
+        const ClientOptions options = retries ? retrying(server.ssl_ctx()) : client1();
         Pair pair{server, options};
         for (const char* scope : {"scope", "another", "scope"}) {
           server.scope = scope;
@@ -241,7 +230,7 @@ TEST_CASE("binding stage: a callback that suspends may bind again each time it i
           server.suspensions = ends ? 0 : 1;
           return hello(ssl);
         };
-        ClientOptions options = retries ? retrying(server, client1()) : client1();
+        ClientOptions options = retries ? retrying(server.ssl_ctx()) : client1();
         const auto finish = [&](Pair& pair) {
           for (int i = 0; i < 8 && !pair.run(); ++i) {
           }
@@ -265,20 +254,14 @@ TEST_CASE("binding stage: a callback that suspends may bind again each time it i
 
 namespace {
 
-void step(SSL* ssl) {
-  std::array<char, 16> data{};
-  SSL_read(ssl, data.data(), static_cast<int>(data.size()));
-}
-
 // Replaces bytes in what the client has written and the server has not read.
 void replace_on_wire(const Pair& pair, std::string_view from, std::string_view to) {
-  BIO* wire = SSL_get_rbio(pair.server());
-  std::string bytes(static_cast<std::size_t>(BIO_ctrl_pending(wire)), '\0');
-  REQUIRE(BIO_read(wire, bytes.data(), static_cast<int>(bytes.size())) == static_cast<int>(bytes.size()));
+  std::string bytes = take_off_wire(pair.server());
+  REQUIRE_FALSE(bytes.empty());
   const auto found = bytes.find(from);
   REQUIRE(found != std::string::npos);
   bytes.replace(found, to.size(), to);
-  REQUIRE(BIO_write(SSL_get_wbio(pair.client()), bytes.data(), static_cast<int>(bytes.size())) > 0);
+  REQUIRE(put_on_wire(pair.client(), bytes));
 }
 
 // Has the client write its ClientHello, the first or the second, and gives it a random of 32 zeros, which OpenSSL's
@@ -331,7 +314,7 @@ TEST_CASE("binding stage: a ClientHello whose random is zeros is bound like any 
 TEST_CASE("binding stage: with a random of zeros, too, a HelloRetryRequest changes neither scope nor name") {
   SECTION("by hand: another scope") {
     Host server{Mechanism::stateless13};
-    Pair pair{server, retrying(server, client1()), false};
+    Pair pair{server, retrying(server.ssl_ctx()), false};
     write_hello_with_zero_random(pair);
     step(pair.server());
     server.scope = "another";
@@ -342,7 +325,7 @@ TEST_CASE("binding stage: with a random of zeros, too, a HelloRetryRequest chang
   }
   SECTION("by hand: the same scope") {
     Host server{Mechanism::stateless13};
-    Pair pair{server, retrying(server, client1()), false};
+    Pair pair{server, retrying(server.ssl_ctx()), false};
     write_hello_with_zero_random(pair);
     step(pair.server());
     write_hello_with_zero_random(pair);
@@ -355,7 +338,7 @@ TEST_CASE("binding stage: with a random of zeros, too, a HelloRetryRequest chang
       PolicyServer server{
           Mechanism::stateless13,
           make_policies({{"open.test", make_policy()}, {"shut.test", make_policy(asking(ClientAuth::required))}})};
-      Pair pair{server, retrying(server, client1("open.test")), false};
+      Pair pair{server, retrying(server.ssl_ctx(), client1("open.test")), false};
       write_hello_with_zero_random(pair);
       step(pair.server());
       REQUIRE(server.client_hello_calls == 1);
@@ -366,7 +349,7 @@ TEST_CASE("binding stage: with a random of zeros, too, a HelloRetryRequest chang
       step(pair.client());
       using Errors = std::vector<std::string>;
       CHECK(server.errors == (renames ? Errors{"the client changed its server name in mid-handshake"} : Errors{}));
-      if (renames) CHECK(pair.seen().alert == illegal_parameter);
+      if (renames) CHECK(pair.seen().alert == SSL_AD_ILLEGAL_PARAMETER);
     }
   }
 }
@@ -391,7 +374,7 @@ bool is_in_force(const Result<void>& result) {
 TEST_CASE("binding stage: under a policy, hooks and the host bind nothing and ask for nothing, and the policy holds") {
   for (const Mechanism mechanism : all_mechanisms) {
     for (const ClientAuth request : {ClientAuth::none, ClientAuth::optional, ClientAuth::required}) {
-      DYNAMIC_SECTION(to_string(mechanism) << ", " << static_cast<int>(request)) {
+      DYNAMIC_SECTION(to_string(mechanism) << ", " << to_string(request)) {
         Server server{mechanism};
         const bool asks = request != ClientAuth::none;
         int calls = 0;
@@ -446,7 +429,7 @@ TEST_CASE("binding stage: a suspended hook keeps the table that was in force whe
           return std::exchange(open, !open) ? Decision::proceed : Decision::suspend;
         };
         REQUIRE(install(server.ssl_ctx(), policies, std::move(hooks)));
-        const ClientOptions options = retries ? retrying(server, client1()) : client1();
+        const ClientOptions options = retries ? retrying(server.ssl_ctx()) : client1();
         Pair pair{server, options, false};
         step(pair.client());
         step(pair.server());

@@ -18,12 +18,6 @@ using client_tls::PhaseContext;
 
 namespace {
 
-const std::array both_versions{Mechanism::ticket12, Mechanism::stateless13};
-
-std::string whole_chain1() {
-  return pem_of({Pki::get().client1.get(), Pki::get().intermediate1.get()});
-}
-
 template <class Operation>
 auto in(Phase phase, SSL* ssl, Operation operation) {
   PhaseContext context{phase};
@@ -48,8 +42,7 @@ std::vector<std::optional<Errc>> all_five(Errc code) {
 
 }  // namespace
 
-// V1
-TEST_CASE("client_tls: not requested, requested and none, good, bad") {
+TEST_CASE("client_tls: each certificate, none, and not being asked, have their chain and their words in the log") {
   const Certificate self_signed = issue({.common_name = "self-signed"});
   const Certificate server_only = issue({.common_name = "for servers", .usage = Usage::server}, &Pki::get().ca1);
   const ClientOptions none;
@@ -66,7 +59,7 @@ TEST_CASE("client_tls: not requested, requested and none, good, bad") {
   const std::array cases{
       Case{"not requested", false, good, "NONE", "none"},
       Case{"requested, none", true, none, "NONE", "none"},
-      Case{"good", true, good, "SUCCESS", whole_chain1()},
+      Case{"good", true, good, "SUCCESS", chain_of_client1()},
       Case{"self-signed", true, bad, "FAILED:self-signed certificate", pem_of({self_signed.get()})},
       Case{"for servers only", true, wrong_use, "FAILED:unsuitable certificate purpose", pem_of({server_only.get()})},
   };
@@ -105,15 +98,14 @@ TEST_CASE("client_tls: the log still has the connection after a fatal error on i
     Pair pair{server, client1()};
     REQUIRE(pair.done());
     const std::string garbage = std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'x');
-    BIO_write(SSL_get_wbio(pair.client()), garbage.data(), static_cast<int>(garbage.size()));
+    put_on_wire(pair.client(), garbage);
     pair.run();
     REQUIRE(pair.server_error() == SSL_ERROR_SSL);
     CHECK(pair.verify() == "SUCCESS");
-    CHECK(pair.chain() == whole_chain1());
+    CHECK(pair.chain() == chain_of_client1());
   }
 }
 
-// V6
 TEST_CASE("client_tls: the chain is what the client sent, in its order, to the byte") {
   const Pki& pki = Pki::get();
   const ClientOptions options{.chain = {pki.client1.get(), pki.ca2.get(), pki.intermediate1.get(), pki.ca1.get(),
@@ -161,7 +153,6 @@ TEST_CASE("client_tls: a repeated call gives the same text again") {
   CHECK((*first)->data() == (*read())->data());
 }
 
-// P10, H6
 TEST_CASE("client_tls: two contexts on one connection are independent, and an override touches the log alone") {
   for (const Mechanism mechanism : all_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
@@ -186,7 +177,7 @@ TEST_CASE("client_tls: two contexts on one connection are independent, and an ov
       first.set_client_verify("NONE");
       one.enter(Phase::log);
       CHECK(first.log_entry()->client_verify == "NONE");
-      CHECK(pair.chain() == whole_chain1());
+      CHECK(pair.chain() == chain_of_client1());
       CHECK(SSL_get_verify_result(pair.server()) == X509_V_OK);
       ClientOptions again = client1();
       const auto session = pair.session();
@@ -286,100 +277,6 @@ TEST_CASE("client_tls: a scope that is empty or too long is refused, and the con
   CHECK(next.resumed());
 }
 
-TEST_CASE("client_tls: hints are sent, each once, and a bad one is an error and no broken handshake") {
-  const Pki& pki = Pki::get();
-  const Certificate nameless = issue({.common_name = ""});
-  for (const Mechanism mechanism : both_versions) {
-    DYNAMIC_SECTION(to_string(mechanism)) {
-      Server server{mechanism};
-      std::vector<X509*> hints;
-      std::optional<Errc> code;
-      server.on_certificate = [&](SSL* ssl) {
-        PhaseContext context{Phase::certificate};
-        const auto asked = ClientTls{ssl, context}.request_client_certificate(hints);
-        if (!asked) code = asked.error().code;
-        return 1;
-      };
-      using Names = std::vector<std::string>;
-      SECTION("each once, in order") {
-        hints = {pki.ca2.get(), pki.ca1.get(), pki.ca2.get()};
-        Pair pair{server, client1()};
-        CHECK(pair.seen().ca_names == Names{"/CN=CA 2", "/CN=CA 1"});
-        CHECK_FALSE(code);
-      }
-      SECTION("none leaves the host's list") {
-        SSL_CTX_add_client_CA(server.ssl_ctx(), pki.ca1.get());
-        Pair pair{server, client1()};
-        CHECK(pair.seen().ca_names == Names{"/CN=CA 1"});
-      }
-      SECTION("they take the place of the host's list") {
-        SSL_CTX_add_client_CA(server.ssl_ctx(), pki.ca1.get());
-        hints = {pki.ca2.get()};
-        Pair pair{server, client1()};
-        CHECK(pair.seen().ca_names == Names{"/CN=CA 2"});
-      }
-      SECTION("hints are not trust") {
-        const Certificate other_ca = issue({.common_name = "other CA", .usage = Usage::ca});
-        const Certificate leaf = issue({}, &other_ca);
-        hints = {other_ca.get()};
-        Pair pair{server, {.chain = {leaf.get()}, .key = leaf.key.get()}};
-        CHECK(pair.verify().starts_with("FAILED:"));
-      }
-      SECTION("a null one") {
-        hints = {pki.ca1.get(), nullptr};
-      }
-      SECTION("a nameless one") {
-        hints = {pki.ca1.get(), nameless.get()};
-      }
-      if (hints.size() == 2 && !code) {
-        Pair pair{server, client1()};
-        CHECK(pair.done());
-        CHECK(code == Errc::invalid_argument);
-        CHECK(pair.seen().certificate_requests == 0);
-        CHECK(pair.verify() == "NONE");
-      }
-    }
-  }
-}
-
-TEST_CASE("client_tls: hints up to the size that fits into a CertificateRequest work, and beyond it are an error") {
-  for (const Mechanism mechanism : both_versions) {
-    for (const int count : {280, 300}) {  // of about 223 bytes each: 62,400 and 66,900
-      DYNAMIC_SECTION(to_string(mechanism) << ", " << count) {
-        std::vector<client_tls::X509Ptr> certificates;
-        std::vector<X509*> hints;
-        for (int i = 0; i < count; ++i) {
-          certificates.emplace_back(X509_dup(Pki::get().ca1.get()));
-          X509_NAME* name = X509_NAME_new();
-          for (int part = 0; part < 3; ++part) {
-            const std::string text = std::to_string(i) + std::string(59, 'n');
-            X509_NAME_add_entry_by_txt(name, "OU", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(text.data()),
-                                       62, -1, 0);
-          }
-          X509_set_subject_name(certificates.back().get(), name);
-          X509_NAME_free(name);
-          hints.push_back(certificates.back().get());
-        }
-        Server server{mechanism};
-        std::optional<Errc> code;
-        server.on_certificate = [&](SSL* ssl) {
-          PhaseContext context{Phase::certificate};
-          const auto asked = ClientTls{ssl, context}.request_client_certificate(hints);
-          if (!asked) code = asked.error().code;
-          return 1;
-        };
-        ClientOptions options = client1();
-        options.adjust = [](SSL* ssl) { SSL_set_max_cert_list(ssl, 200'000); };
-        Pair pair{server, options};
-        REQUIRE(pair.done());
-        CHECK(pair.seen().certificate_requests == (count == 280 ? 1 : 0));
-        CHECK(code == (count == 280 ? std::nullopt : std::optional(Errc::invalid_argument)));
-      }
-    }
-  }
-}
-
-// P4
 TEST_CASE("client_tls: the error queue is afterwards as it was") {
   constexpr int sentinel = 4711;
   for (const bool empty : {false, true}) {
@@ -440,8 +337,7 @@ TEST_CASE("client_tls: a handshake leaves nothing on the error queue") {
     server.on_certificate = [](SSL* ssl) { return ask(ssl); };
     Pair pair{server, client1(), false};
     for (int i = 0; i < 10; ++i) {
-      SSL_do_handshake(pair.client());
-      ERR_clear_error();
+      do_handshake(pair.client());
       if (SSL_do_handshake(pair.server()) == 1) break;
       CHECK(ERR_peek_error() == 0);
       ERR_clear_error();
@@ -450,7 +346,6 @@ TEST_CASE("client_tls: a handshake leaves nothing on the error queue") {
   }
 }
 
-// P11
 TEST_CASE("client_tls: after its first read the chain is read by many threads at once") {
   Server server{Mechanism::stateless13};
   server.on_certificate = [](SSL* ssl) { return ask(ssl); };
@@ -492,7 +387,6 @@ TEST_CASE("client_tls: a request in 0-RTT is logged with its version and cipher,
   CHECK(entry->client_verify == "NONE");
 }
 
-// P11
 TEST_CASE("client_tls: SSL_dup makes no second owner") {
   Server server{Mechanism::stateless13};
   server.on_certificate = [](SSL* ssl) { return ask(ssl); };
@@ -503,7 +397,7 @@ TEST_CASE("client_tls: SSL_dup makes no second owner") {
     CHECK(same.get() == pair.server());
   }
   CHECK(pair.chain() == expected);
-  SSL_set_shutdown(pair.server(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  close_in_order(pair.server());
   SSL_clear(pair.server());
   const client_tls::SslPtr copy{SSL_dup(pair.server())};  // a true copy, before one
   REQUIRE(copy);
@@ -511,7 +405,7 @@ TEST_CASE("client_tls: SSL_dup makes no second owner") {
   CHECK(errors_of(copy.get()) == all_five(Errc::too_early));
 }
 
-TEST_CASE("client_tls: the sizes that hosts rely on") {
+TEST_CASE("client_tls: the sizes that hosts rely on are what they were") {
   CHECK(sizeof(ClientTls) == 2 * sizeof(void*));
   CHECK(std::is_trivially_copyable_v<ClientTls>);
   CHECK(sizeof(PhaseContext) <= 64);

@@ -1,4 +1,4 @@
-// H5: what set_client_verify takes, and what it leaves as it was.
+// What set_client_verify takes, and what it leaves as it was.
 #include "client_tls/log.hpp"
 
 #include <array>
@@ -102,11 +102,11 @@ static_assert(std::is_nothrow_move_assignable_v<ClientVerify>);
 
 }  // namespace
 
-TEST_CASE("client_verify: values that are accepted") {
+TEST_CASE("client_verify: values that are documented are accepted") {
   for (const std::string& value : good_values()) check_accepted(value);
 }
 
-TEST_CASE("client_verify: values that are refused, and the former one stays") {
+TEST_CASE("client_verify: values that are not are refused, and the former one stays") {
   for (const std::string& value : bad_values()) check_refused(value);
 }
 

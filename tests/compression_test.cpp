@@ -14,8 +14,6 @@ using namespace test;
 
 namespace {
 
-constexpr int bad_certificate = 42;
-constexpr int illegal_parameter = 47;
 constexpr unsigned char compressed_certificate = 25;
 
 // The type of the message in which the client sends its certificate; 0 until it does.
@@ -116,7 +114,7 @@ TEST_CASE("compression: the host's option is back on an SSL whose handshake was 
 }
 
 TEST_CASE("compression: forced on by the host, the chain and the verdict are the same, and travel") {
-  for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13}) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       Server server{mechanism};
       server.on_certificate = ask_for_compressed;
@@ -139,9 +137,9 @@ TEST_CASE("compression: forced on by the host, the limit is on what the message 
   Server server{Mechanism::stateless13};
   server.on_certificate = ask_for_compressed;
   CHECK(Pair(server, compressible(std::size_t{20} * 1024)).done());
-  CHECK(Pair(server, compressible(std::size_t{33} * 1024)).seen().alert == bad_certificate);
+  CHECK(Pair(server, compressible(std::size_t{33} * 1024)).seen().alert == SSL_AD_BAD_CERTIFICATE);
   server.on_certificate = [](SSL* ssl) { return ask(ssl); };
-  CHECK(Pair(server, compressible(std::size_t{33} * 1024)).seen().alert == illegal_parameter);
+  CHECK(Pair(server, compressible(std::size_t{33} * 1024)).seen().alert == SSL_AD_ILLEGAL_PARAMETER);
 }
 
 #endif

@@ -5,7 +5,6 @@
 #if OPENSSL_VERSION_MAJOR >= 4 && !defined(OPENSSL_NO_ECH)
 
 #include <openssl/ech.h>
-#include <openssl/err.h>
 
 #include "support/catch.hpp"
 #include "support/policies.hpp"
@@ -14,8 +13,6 @@ using namespace client_tls;
 using namespace test;
 
 namespace {
-
-constexpr int unrecognized_name = 112;
 
 struct EchStoreFree {
   void operator()(OSSL_ECHSTORE* store) const { OSSL_ECHSTORE_free(store); }
@@ -54,11 +51,6 @@ ClientOptions encrypting(ClientOptions client, std::vector<unsigned char> config
   client.adjust = [bytes = std::move(config)](SSL* ssl) {
     REQUIRE(SSL_set1_ech_config_list(ssl, bytes.data(), bytes.size()) == 1);
   };
-  return client;
-}
-
-ClientOptions offering(ClientOptions client, const SslSessionPtr& session) {
-  client.session = session.get();
   return client;
 }
 
@@ -123,12 +115,10 @@ struct EchServer : Server {
 
 using Calls = std::vector<std::string>;
 
-constexpr std::array tickets13{Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13};
-
 }  // namespace
 
 TEST_CASE("ech: the policy, the scope and the name are those of the inner name") {
-  for (const Mechanism mechanism : tickets13) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       EchServer server{mechanism};
       const Pair pair{server, encrypting(client1("inner.test"), server.config)};
@@ -156,7 +146,7 @@ TEST_CASE("ech: what the inner name's policy refuses is refused") {
   CHECK(Pair(server, encrypting(client2("other.test"), server.config)).verify() == "SUCCESS");
   server.calls.clear();
   const Pair unknown{server, encrypting(client1("unknown.test"), server.config)};
-  CHECK(unknown.seen().alert == unrecognized_name);
+  CHECK(unknown.seen().alert == SSL_AD_UNRECOGNIZED_NAME);
   CHECK(server.calls == Calls{"error: there is no policy for the server name"});
 }
 
@@ -165,7 +155,7 @@ TEST_CASE("ech: a client with no name inside has the policy of clients without a
   EchServer server{Mechanism::stateless13};
   const Pair pair{server, encrypting(client1(""), server.config)};
   CHECK_FALSE(pair.done());
-  CHECK(pair.seen().alert == unrecognized_name);
+  CHECK(pair.seen().alert == SSL_AD_UNRECOGNIZED_NAME);
   CHECK(server.calls == Calls{"error: there is no policy for the server name"});
 }
 
@@ -189,7 +179,7 @@ TEST_CASE("ech: a client that only pretends to encrypt has the policy of the nam
 }
 
 TEST_CASE("ech: a session resumes under its inner name, encrypted or not, and under no other name") {
-  for (const Mechanism mechanism : tickets13) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       EchServer server{mechanism};
       const ClientOptions encrypted = encrypting(client1("inner.test"), server.config);
@@ -223,7 +213,7 @@ TEST_CASE("ech: a session resumes under its inner name, encrypted or not, and un
 
 // OpenSSL compares names by itself; a scope of the test's own shows that the binding does, too.
 TEST_CASE("ech: bound by hand, a session made under the inner name resumes in its own scope alone") {
-  for (const Mechanism mechanism : tickets13) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       Server server{mechanism};
       const EchStorePtr config = make_config();
@@ -250,7 +240,7 @@ TEST_CASE("ech: bound by hand, a session made under the inner name resumes in it
 }
 
 TEST_CASE("ech: after a HelloRetryRequest the name is still the inner one") {
-  for (const Mechanism mechanism : tickets13) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       EchServer server{mechanism};
       SSL_CTX_set1_groups_list(server.ssl_ctx(), "P-384");  // no client sends a share of it at first
@@ -273,7 +263,7 @@ TEST_CASE("ech: after a HelloRetryRequest the name is still the inner one") {
 // The server cannot read what is inside, and goes on with what is outside; the client then ends the connection, and
 // tries again with the configuration that it got.
 TEST_CASE("ech: a client with a wrong configuration has the public name's policy, never the inner name's") {
-  for (const Mechanism mechanism : tickets13) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       EchServer server{mechanism};
       const EchStorePtr outdated = make_config();
@@ -299,7 +289,7 @@ TEST_CASE("ech: a wrong configuration with a public name that has no policy is r
   const EchStorePtr outdated = make_config("unknown.test");
   const Pair pair{server, encrypting(client1("inner.test"), outdated)};
   CHECK_FALSE(pair.done());
-  CHECK(pair.seen().alert == unrecognized_name);
+  CHECK(pair.seen().alert == SSL_AD_UNRECOGNIZED_NAME);
   CHECK(server.calls == Calls{"error: there is no policy for the server name"});
 }
 

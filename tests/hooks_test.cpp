@@ -23,16 +23,6 @@ client_tls::Result<void> install(SSL_CTX* ssl_ctx, Hooks hooks, const client_tls
                              std::move(hooks));
 }
 
-ClientOptions offering(ClientOptions options, const client_tls::SslSessionPtr& session) {
-  options.session = session.get();
-  return options;
-}
-
-constexpr int internal_error = 80;
-constexpr int access_denied = 49;
-
-const std::array both_versions{Mechanism::ticket12, Mechanism::stateless13};
-
 }  // namespace
 
 TEST_CASE("hooks: by default a connection is bound to its server name and asks for nothing") {
@@ -116,7 +106,7 @@ TEST_CASE("hooks: what the policy decides is not decided otherwise by a handler"
   }
 }
 
-TEST_CASE("hooks: a handler that rejects") {
+TEST_CASE("hooks: a handler that rejects ends the handshake with the alert of its callback") {
   for (const Mechanism mechanism : both_versions) {
     for (const bool in_client_hello : {true, false}) {
       DYNAMIC_SECTION(to_string(mechanism) << (in_client_hello ? ", client_hello" : ", certificate")) {
@@ -127,13 +117,12 @@ TEST_CASE("hooks: a handler that rejects") {
         REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
         Pair pair{server, {}};
         CHECK_FALSE(pair.done());
-        CHECK(pair.seen().alert == (in_client_hello ? access_denied : internal_error));
+        CHECK(pair.seen().alert == (in_client_hello ? SSL_AD_ACCESS_DENIED : SSL_AD_INTERNAL_ERROR));
       }
     }
   }
 }
 
-// P2
 TEST_CASE("hooks: what a handler throws is a rejected handshake and a report, and goes no further") {
   for (const Mechanism mechanism : both_versions) {
     for (const bool in_client_hello : {true, false}) {
@@ -157,7 +146,7 @@ TEST_CASE("hooks: what a handler throws is a rejected handshake and a report, an
           REQUIRE(install(server.ssl_ctx(), std::move(hooks)));
           Pair pair{server, {}};
           CHECK_FALSE(pair.done());
-          CHECK(pair.seen().alert == internal_error);
+          CHECK(pair.seen().alert == SSL_AD_INTERNAL_ERROR);
           REQUIRE(reports.size() == 1);
           CHECK(reports[0] ==
                 std::string(in_client_hello ? "client_hello: " : "certificate: ") +
@@ -185,11 +174,7 @@ TEST_CASE("hooks: a handshake is suspended and taken up again, in both phases") 
           return certificate_answers == 0 ? Decision::suspend : Decision::proceed;
         };
         REQUIRE(install(server.ssl_ctx(), std::move(hooks), make_policy(asking())));
-        ClientOptions options = client1();
-        if (retry) {
-          SSL_CTX_set1_groups_list(server.ssl_ctx(), "P-384");
-          options.adjust = [](SSL* ssl) { SSL_set1_groups_list(ssl, "P-256:P-384"); };
-        }
+        const ClientOptions options = retry ? retrying(server.ssl_ctx()) : client1();
         Pair first{server, options};
         CHECK_FALSE(first.done());
         CHECK(first.server_error() == SSL_ERROR_WANT_CLIENT_HELLO_CB);
@@ -214,7 +199,7 @@ TEST_CASE("hooks: a handshake is suspended and taken up again, in both phases") 
   }
 }
 
-TEST_CASE("hooks: what install refuses") {
+TEST_CASE("hooks: install refuses an SSL_CTX that is null or has hooks already, and these stay") {
   const auto null = install(nullptr, {});
   REQUIRE_FALSE(null);
   CHECK(null.error().code == Errc::invalid_argument);
@@ -269,8 +254,6 @@ TEST_CASE("hooks: what install sets is freed with the SSL_CTX") {
 }
 
 TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
-  constexpr int decode_error = 50;
-  constexpr int unrecognized_name = 112;
   // The client's own server_name extension, sent in place of OpenSSL's.
   struct Raw {
     const char* name;
@@ -283,13 +266,14 @@ TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
     return u16(one.size()) + one;
   };
   const std::array cases{
-      Raw{"empty extension", "", decode_error},
-      Raw{"empty list", std::string(2, '\0'), decode_error},
-      Raw{"empty name", entry(""), decode_error},
-      Raw{"cut off", entry("a.test").substr(0, 6), decode_error},
-      Raw{"a byte too many", entry("a.test") + "x", decode_error},
-      Raw{"another type", entry("a.test", 1), decode_error},
-      Raw{"a list that is longer than it says", '\0' + (std::string("\x08") + entry("a.test").substr(2)), decode_error},
+      Raw{"empty extension", "", SSL_AD_DECODE_ERROR},
+      Raw{"empty list", std::string(2, '\0'), SSL_AD_DECODE_ERROR},
+      Raw{"empty name", entry(""), SSL_AD_DECODE_ERROR},
+      Raw{"cut off", entry("a.test").substr(0, 6), SSL_AD_DECODE_ERROR},
+      Raw{"a byte too many", entry("a.test") + "x", SSL_AD_DECODE_ERROR},
+      Raw{"another type", entry("a.test", 1), SSL_AD_DECODE_ERROR},
+      Raw{"a list that is longer than it says", '\0' + (std::string("\x08") + entry("a.test").substr(2)),
+          SSL_AD_DECODE_ERROR},
       Raw{"two names",
           [] {
             const std::string two{
@@ -300,9 +284,9 @@ TEST_CASE("hooks: a server name that cannot be used is a clear alert") {
                 20};
             return two;
           }(),
-          decode_error},
-      Raw{"256 bytes", entry(std::string(256, 'a')), unrecognized_name},
-      Raw{"a NUL", entry(std::string("a\0.test", 7)), unrecognized_name},
+          SSL_AD_DECODE_ERROR},
+      Raw{"256 bytes", entry(std::string(256, 'a')), SSL_AD_UNRECOGNIZED_NAME},
+      Raw{"a NUL", entry(std::string("a\0.test", 7)), SSL_AD_UNRECOGNIZED_NAME},
   };
   for (const Raw& raw : cases) {
     DYNAMIC_SECTION(raw.name) {

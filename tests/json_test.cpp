@@ -18,7 +18,7 @@ TEST_CASE("json: json and ordered_json have Kong's three members, all strings") 
   CHECK(ordered.dump() == R"({"version":"TLSv1.3","cipher":"TLS_AES_256_GCM_SHA384","client_verify":"NONE"})");
 }
 
-TEST_CASE("json: as a member, and over what was there") {
+TEST_CASE("json: it can be a member, and replaces what was there") {
   nlohmann::json log = {{"request", {{"tls", "old"}}}};
   log["request"]["tls"] = entry;
   CHECK(log["request"]["tls"]["version"] == "TLSv1.3");

@@ -7,7 +7,6 @@
 using namespace test;
 using client_tls::SslSessionPtr;
 
-// V9
 TEST_CASE("memory: a chain over the limits costs at most 16 MiB before its handshake ends") {
   REQUIRE(counts_openssl());
   constexpr std::size_t most = std::size_t{16} * 1024 * 1024;
@@ -29,7 +28,7 @@ TEST_CASE("memory: a chain over the limits costs at most 16 MiB before its hands
       Case{"33 KiB", chain_of(3, 11'000)},
       Case{"a leaf of 66 KB", chain_of(1, 66'000)},
   };
-  for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
+  for (const Mechanism mechanism : both_versions) {
     for (const auto& [name, chain] : cases) {
       DYNAMIC_SECTION(to_string(mechanism) << ", " << name) {
         ClientOptions options{.chain = {}, .key = chain.front().key.get()};
@@ -76,7 +75,6 @@ void fail_beside_another(Server& server, SSL_SESSION* session) {
 
 }  // namespace
 
-// R19
 TEST_CASE("memory: a hundred thousand stateful TLS 1.3 sessions leave the cache at its size and nothing behind") {
   constexpr long cache_size = 1000;
   constexpr std::size_t slack = std::size_t{64} * 1024;

@@ -1,7 +1,7 @@
 // Where no session can be resumed, no ticket is sent: it would cost both sides, and the client would offer it in vain.
-#include <openssl/err.h>
 
 #include "support/catch.hpp"
+#include "support/external_psk.hpp"
 #include "support/policies.hpp"
 
 using namespace client_tls;
@@ -12,25 +12,9 @@ namespace {
 constexpr ClientAuth optional = ClientAuth::optional;
 constexpr ClientAuth required = ClientAuth::required;
 
-constexpr std::array all_of_tls13{Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13};
-constexpr std::array all_of_tls12{Mechanism::id12, Mechanism::ticket12, Mechanism::external12};
-
 constexpr int host_tickets = 3;
 
-ClientOptions offering(ClientOptions options, const SslSessionPtr& session) {
-  options.session = session.get();
-  return options;
-}
-
-ClientOptions with_leaf(const Certificate& leaf, const Certificate& other) {
-  return {.chain = {leaf.get(), other.get()}, .key = leaf.key.get()};
-}
-
-// Whose leaf has ended, or who sends beside a good chain a certificate that has.
-ClientOptions expired_leaf() {
-  static const Certificate leaf = issue({.ends_in = -10}, &Pki::get().intermediate1);
-  return with_leaf(leaf, Pki::get().intermediate1);
-}
+// Who sends beside a good chain a certificate that has ended.
 ClientOptions expired_beside() {
   static const Certificate other = issue({.common_name = "other", .usage = Usage::ca, .ends_in = -10});
   ClientOptions options = client1();
@@ -41,7 +25,7 @@ ClientOptions large() {
   static const Certificate intermediate =
       issue({.common_name = "large", .usage = Usage::ca, .extra_bytes = 2500}, &Pki::get().ca1);
   static const Certificate leaf = issue({}, &intermediate);
-  return with_leaf(leaf, intermediate);
+  return client_with(leaf, intermediate);
 }
 
 PolicyOptions asking_each_time() {
@@ -50,9 +34,7 @@ PolicyOptions asking_each_time() {
   return options;
 }
 PolicyOptions refused_by_host() {
-  PolicyOptions options = asking(required);
-  options.refusal = Refusal::host;
-  return options;
+  return requiring(Refusal::host);
 }
 
 // Every name has the policy, but for open.test.
@@ -75,20 +57,19 @@ std::vector<Row> rows() {
   const auto asks = [] { return asking(optional); };
   return {
       {"too large", asks, large()},
-      {"expired", asks, expired_leaf()},
+      {"expired", asks, expired_client()},
       {"expired beside a good chain", asks, expired_beside()},
       {"none, asked each time", asking_each_time, {}},
       {"none, refused by the host", refused_by_host, {}},
       {"not verified, refused by the host", refused_by_host, client2()},
-      {"expired, refused by the host", refused_by_host, expired_leaf()},
+      {"expired, refused by the host", refused_by_host, expired_client()},
   };
 }
 
 // A ticket that the host forces out; null if none comes.
 SslSessionPtr forced_ticket(Pair& pair) {
   REQUIRE(SSL_new_session_ticket(pair.server()) == 1);
-  SSL_do_handshake(pair.server());
-  ERR_clear_error();
+  do_handshake(pair.server());
   pair.run();
   return pair.session();
 }
@@ -104,44 +85,18 @@ SSL_TICKET_RETURN forget_what_it_carries(SSL* /*ssl*/, SSL_SESSION* session, con
 // The same in the external cache.
 void forget_what_is_carried(Server& server) {
   for (auto& [id, bytes] : server.external_cache) {
-    const unsigned char* in = bytes.data();
-    const SslSessionPtr session{d2i_SSL_SESSION(nullptr, &in, static_cast<long>(bytes.size()))};
+    const SslSessionPtr session = session_of(bytes);
     REQUIRE(session != nullptr);
     SSL_SESSION_set1_ticket_appdata(session.get(), "other", 5);
-    bytes.resize(static_cast<std::size_t>(i2d_SSL_SESSION(session.get(), nullptr)));
-    unsigned char* out = bytes.data();
-    i2d_SSL_SESSION(session.get(), &out);
+    bytes = bytes_of(session.get());
   }
-}
-
-// An external PSK, on both sides.
-SslSessionPtr external_psk(SSL* ssl) {
-  static constexpr std::array<unsigned char, 32> key{1, 2, 3};
-  static constexpr std::array<unsigned char, 2> aes256_sha384{0x13, 0x02};
-  SslSessionPtr session{SSL_SESSION_new()};
-  SSL_SESSION_set1_master_key(session.get(), key.data(), key.size());
-  SSL_SESSION_set_cipher(session.get(), SSL_CIPHER_find(ssl, aes256_sha384.data()));
-  SSL_SESSION_set_protocol_version(session.get(), TLS1_3_VERSION);
-  return session;
-}
-int find_psk(SSL* ssl, const unsigned char* identity, std::size_t size, SSL_SESSION** session) {
-  const bool ours = std::string_view{reinterpret_cast<const char*>(identity), size} == "psk";
-  *session = ours ? external_psk(ssl).release() : nullptr;
-  return 1;
-}
-int use_psk(SSL* ssl, const EVP_MD* /*digest*/, const unsigned char** identity, std::size_t* size,
-            SSL_SESSION** session) {
-  *identity = reinterpret_cast<const unsigned char*>("psk");
-  *size = 3;
-  *session = external_psk(ssl).release();
-  return 1;
 }
 
 }  // namespace
 
 TEST_CASE("no ticket: in TLS 1.3 none is sent where the client's certificate has decided against it") {
   for (const Row& row : rows()) {
-    for (const Mechanism mechanism : all_of_tls13) {
+    for (const Mechanism mechanism : tls13_mechanisms) {
       DYNAMIC_SECTION(row.name << ", " << to_string(mechanism)) {
         Server server{mechanism};
         install_on(server, row.policy());
@@ -161,7 +116,7 @@ TEST_CASE("no ticket: in TLS 1.3 none is sent where the client's certificate has
 }
 
 TEST_CASE("no ticket: who can resume gets as many as the host wants") {
-  for (const Mechanism mechanism : all_of_tls13) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       Server server{mechanism};
       install_on(server, asking_each_time());
@@ -177,7 +132,7 @@ TEST_CASE("no ticket: who can resume gets as many as the host wants") {
 
 TEST_CASE("no ticket: in TLS 1.2 the one that ServerHello has promised is sent, and does not resume") {
   for (const Row& row : rows()) {
-    for (const Mechanism mechanism : all_of_tls12) {
+    for (const Mechanism mechanism : tls12_mechanisms) {
       DYNAMIC_SECTION(row.name << ", " << to_string(mechanism)) {
         Server server{mechanism};
         install_on(server, row.policy());
@@ -246,7 +201,7 @@ TEST_CASE("no ticket: none on a resumed connection whose session does not carry 
 }
 
 TEST_CASE("no ticket: none to a client with an external PSK where one without a certificate is asked each time") {
-  for (const Mechanism mechanism : all_of_tls13) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     for (const bool each_time : {false, true}) {
       DYNAMIC_SECTION(to_string(mechanism) << (each_time ? ", each time" : ", once")) {
         Server server{mechanism};
@@ -270,7 +225,7 @@ TEST_CASE("no ticket: none to a client with an external PSK where one without a 
 
 TEST_CASE("no ticket: on an SSL that is used again the host's number is back") {
   for (const Row& row : rows()) {
-    for (const Mechanism mechanism : all_of_tls13) {
+    for (const Mechanism mechanism : tls13_mechanisms) {
       for (const bool on_the_ssl : {false, true}) {
         DYNAMIC_SECTION(row.name << ", " << to_string(mechanism) << (on_the_ssl ? ", set on the SSL" : "")) {
           const int number = on_the_ssl ? 1 : host_tickets;

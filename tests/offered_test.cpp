@@ -1,6 +1,5 @@
 // What a client can offer that no honest one would: sessions in a form that they were not made for, in a handshake that
 // changes its version, or two at once. Nothing of it resumes across scopes, and the server stays alive.
-#include <openssl/err.h>
 
 #include <memory>
 
@@ -258,14 +257,12 @@ TEST_CASE("offered: a ticket of one scope with a session id of the other goes by
 namespace {
 
 // The ClientHello of a client that gets no further.
-Bytes first_flight(const ClientOptions& options) {
+std::string first_flight(const ClientOptions& options) {
   Server nobody{Mechanism::ticket12};
   Pair pair{nobody, options, false};
-  SSL_do_handshake(pair.client());
-  ERR_clear_error();
-  BIO* wire = SSL_get_rbio(pair.server());
-  Bytes bytes(BIO_ctrl_pending(wire));
-  REQUIRE(BIO_read(wire, bytes.data(), static_cast<int>(bytes.size())) > 0);
+  do_handshake(pair.client());
+  std::string bytes = take_off_wire(pair.server());
+  REQUIRE_FALSE(bytes.empty());
   return bytes;
 }
 
@@ -274,23 +271,21 @@ std::unique_ptr<Pair> retried(const Host& host, SSL_SESSION* session) {
   SSL_CTX_set1_groups_list(host.ctx(), "P-384:P-256");  // no client sends a share of them at first
   auto pair = std::make_unique<Pair>(host.ctx(), limited_to(TLS1_3_VERSION, session), false);
   SSL_do_handshake(pair->client());
-  SSL_do_handshake(pair->server());
-  ERR_clear_error();
+  do_handshake(pair->server());
   REQUIRE(BIO_ctrl_pending(SSL_get_rbio(pair->client())) > 0);
   REQUIRE_FALSE(SSL_session_reused(pair->server()));
   return pair;
 }
 
 // Puts bytes in the place of the client's answer.
-void answer_with(const Pair& pair, const Bytes& bytes) {
-  REQUIRE(BIO_write(SSL_get_wbio(pair.client()), bytes.data(), static_cast<int>(bytes.size())) > 0);
-  SSL_do_handshake(pair.server());
-  ERR_clear_error();
+void answer_with(const Pair& pair, std::string_view bytes) {
+  REQUIRE(put_on_wire(pair.client(), bytes));
+  do_handshake(pair.server());
 }
 
 }  // namespace
 
-TEST_CASE("offered: a TLS 1.3 ticket, a HelloRetryRequest, then a TLS 1.2 ClientHello") {
+TEST_CASE("offered: after a TLS 1.3 ticket and a HelloRetryRequest a TLS 1.2 ClientHello is refused") {
   with_each_host(tickets13, [](Host& host) {
     for (const Scope scope : {Scope::one, Scope::two}) {
       const auto session = host.session(scope, TLS1_3_VERSION);
@@ -374,8 +369,7 @@ std::unique_ptr<Pair> offer_both(const Host& host, SSL_SESSION& first, const SSL
   ClientOptions options = limited_to(TLS1_3_VERSION, &first);
   options.adjust = [&](SSL* ssl) { second_psk.add_to(ssl); };
   auto pair = std::make_unique<Pair>(host.ctx(), options, false);
-  SSL_do_handshake(pair->client());
-  ERR_clear_error();
+  do_handshake(pair->client());
   const std::size_t place = place_on_wire(*pair, ticket_of(&first));
   CHECK(place != std::string_view::npos);
   CHECK(place_on_wire(*pair, ticket_of(&second)) != std::string_view::npos);
@@ -387,7 +381,7 @@ std::unique_ptr<Pair> offer_both(const Host& host, SSL_SESSION& first, const SSL
 
 }  // namespace
 
-TEST_CASE("offered: of two tickets in one ClientHello, one of the right scope and one of the wrong") {
+TEST_CASE("offered: of two tickets in one ClientHello the one of the wrong scope does not resume") {
   with_each_host(tickets13, [](Host& host) {
     const auto right = host.session(Scope::one, TLS1_3_VERSION);
     const auto wrong = host.session(Scope::two, TLS1_3_VERSION);
@@ -400,7 +394,7 @@ TEST_CASE("offered: of two tickets in one ClientHello, one of the right scope an
   });
 }
 
-TEST_CASE("offered: a ticket that nobody can read, and a readable one behind it") {
+TEST_CASE("offered: a readable ticket behind one that nobody can read does not resume") {
   with_each_host(tickets13, [](Host& host) {
     Host elsewhere{Mechanism::stateless13, false};
     const auto unreadable = elsewhere.session(Scope::one, TLS1_3_VERSION);

@@ -1,4 +1,4 @@
-// P3: memory runs out, at each allocation in turn: once, and from there on. Whatever comes of it: no crash, no leak, no
+// Memory runs out, at each allocation in turn: once, and from there on. Whatever comes of it: no crash, no leak, no
 // client that looks verified and is not, no session that resumes where it must not or without its chain.
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -478,23 +478,23 @@ void run_all(int version, bool by_policy) {
 }  // namespace
 
 // In parts, which run side by side.
-TEST_CASE("out of memory: TLS 1.2, by hand") {
+TEST_CASE("out of memory: nothing gets weaker in TLS 1.2, by hand") {
   run_all(TLS1_2_VERSION, false);
 }
 
-TEST_CASE("out of memory: TLS 1.2, by policy") {
+TEST_CASE("out of memory: nothing gets weaker in TLS 1.2, by policy") {
   run_all(TLS1_2_VERSION, true);
 }
 
-TEST_CASE("out of memory: TLS 1.3, by hand") {
+TEST_CASE("out of memory: nothing gets weaker in TLS 1.3, by hand") {
   run_all(TLS1_3_VERSION, false);
 }
 
-TEST_CASE("out of memory: TLS 1.3, by policy") {
+TEST_CASE("out of memory: nothing gets weaker in TLS 1.3, by policy") {
   run_all(TLS1_3_VERSION, true);
 }
 
-TEST_CASE("out of memory: install") {
+TEST_CASE("out of memory: install does nothing or everything") {
   static constexpr Scenario scenario{.name = "install", .version = TLS1_3_VERSION, .policy = optional};
   current = &scenario;
   make_other_policies();

@@ -68,7 +68,7 @@ TEST_CASE("pem_file: all certificates, in their order, from a text and from a fi
   }
 }
 
-TEST_CASE("pem_file: revocation lists") {
+TEST_CASE("pem_file: revocation lists are read, and are no certificates") {
   const std::string crl = pem_of(*issue_crl(Pki::get().ca1));
   const TextFile file(crl + crl);
   CHECK(parse_crls(crl)->size() == 1);

@@ -128,7 +128,7 @@ static_assert(!std::is_constructible_v<ClientTls::In<Phase::log>, SSL*, PhaseCon
 
 }  // namespace
 
-TEST_CASE("phase: every operation in every phase, without TLS") {
+TEST_CASE("phase: every operation is refused in each phase that is not its own, and without TLS in its own") {
   int calls = 0;
   for (const PhaseRule& rule : phase_table) {
     for (const auto& [phase, phase_name] : all_phases) {
@@ -171,7 +171,7 @@ TEST_CASE("phase: a refused call leaves an empty override empty") {
   CHECK(!context.client_verify().has_value());
 }
 
-TEST_CASE("phase: values that are none of the enumerations'") {
+TEST_CASE("phase: a phase or an operation that is none of the enumeration's is unknown, and nothing is allowed") {
   for (const Phase phase : {unknown_phase, last_phase}) {
     CHECK(to_string(phase) == "unknown");
     for (const PhaseRule& rule : phase_table) {
@@ -205,7 +205,7 @@ TEST_CASE("phase: error texts are one line of printable ASCII with a NUL behind 
   }
 }
 
-TEST_CASE("phase: the text of the documentation's example") {
+TEST_CASE("phase: the documentation's example has the text that it gives") {
   CHECK(wrong_phase(Operation::request_client_certificate, Phase::access).message ==
         "request_client_certificate cannot be called in access phase (only in: certificate)");
 }

@@ -1,8 +1,6 @@
 // Handshake::use: a client_hello hook chooses the policy, and the one that was chosen decides.
-#include <openssl/err.h>
 
-#include "support/catch.hpp"
-#include "support/policies.hpp"
+#include "support/checks.hpp"
 
 using namespace client_tls;
 using namespace test;
@@ -11,15 +9,6 @@ namespace {
 
 constexpr ClientAuth optional = ClientAuth::optional;
 constexpr ClientAuth required = ClientAuth::required;
-
-constexpr int handshake_failure = 40;
-constexpr int illegal_parameter = 47;
-constexpr int internal_error = 80;
-constexpr int unknown_ca = 48;
-constexpr int unrecognized_name = 112;
-constexpr int certificate_required = 116;
-
-constexpr std::array both_versions{Mechanism::ticket12, Mechanism::stateless13};
 
 using Names = std::vector<std::string>;
 
@@ -48,18 +37,6 @@ ChoosingServer::Choose choosing(const PolicyPtr& policy) {
     if (policy != nullptr) CHECK(handshake.use(policy));
     return Decision::proceed;
   };
-}
-
-ClientOptions offering(ClientOptions options, const SslSessionPtr& session) {
-  options.session = session.get();
-  return options;
-}
-
-// Has the client send a key share that this server does not take, so that it answers with a HelloRetryRequest.
-ClientOptions retrying(Server& server, ClientOptions options = client1()) {
-  SSL_CTX_set1_groups_list(server.ssl_ctx(), "P-384");
-  options.adjust = [](SSL* ssl) { SSL_set1_groups_list(ssl, "P-256:P-384"); };
-  return options;
 }
 
 // What a policy changes on an SSL before the certificate phase.
@@ -100,14 +77,6 @@ PolicyPtr without_resumption() {
   return make_policy(std::move(options));
 }
 
-std::string_view refusal_of(PolicyOptions options) {
-  const auto policy = ClientAuthPolicy::make(std::move(options));
-  REQUIRE_FALSE(policy);
-  CHECK(policy.error().code == Errc::invalid_argument);
-  CHECK(ERR_peek_error() == 0);
-  return policy.error().message;
-}
-
 // What OpenSSL makes of the extension: a list of names, each behind its size.
 Names offered_protocols(SSL* ssl) {
   const unsigned char* data = nullptr;
@@ -122,7 +91,6 @@ Names offered_protocols(SSL* ssl) {
 
 }  // namespace
 
-// R26
 TEST_CASE("policy choice: the policy that was chosen decides who is asked, whom it trusts and who is refused") {
   const PolicyPtr open = make_policy();
   const PolicyPtr asks = make_policy(asking(optional));
@@ -143,11 +111,12 @@ TEST_CASE("policy choice: the policy that was chosen decides who is asked, whom 
       {"open to optional, good", open, asks, client1(), ca1, "SUCCESS", 0, 0},
       {"open to optional, unknown CA", open, asks, client2(), ca1, unknown, 0, 0},
       {"open to optional, none", open, asks, {}, ca1, "NONE", 0, 0},
-      {"open to required, none", open, requires_it, {}, ca1, "", handshake_failure, certificate_required},
+      {"open to required, none", open, requires_it, {}, ca1, "", SSL_AD_HANDSHAKE_FAILURE, SSL_AD_CERTIFICATE_REQUIRED},
       {"open to required, good", open, requires_it, client1(), ca1, "SUCCESS", 0, 0},
-      {"open to required, unknown CA", open, requires_it, client2(), ca1, "", unknown_ca, unknown_ca},
+      {"open to required, unknown CA", open, requires_it, client2(), ca1, "", SSL_AD_UNKNOWN_CA, SSL_AD_UNKNOWN_CA},
       {"required to another's anchors, good", requires_it, other, client2(), ca2, "SUCCESS", 0, 0},
-      {"required to another's anchors, the table's", requires_it, other, client1(), ca2, "", unknown_ca, unknown_ca},
+      {"required to another's anchors, the table's", requires_it, other, client1(), ca2, "", SSL_AD_UNKNOWN_CA,
+       SSL_AD_UNKNOWN_CA},
       {"required to optional, none", requires_it, asks, {}, ca1, "NONE", 0, 0},
       {"required to open, good", requires_it, open, client1(), {}, "NONE", 0, 0},
       {"required to open, none", requires_it, open, {}, {}, "NONE", 0, 0},
@@ -217,7 +186,7 @@ TEST_CASE("policy choice: what was chosen holds through a suspension") {
                                 CHECK(get0_policy(handshake.ssl()) == chosen.get());
                                 return ++certificate_calls < 3 ? Decision::suspend : Decision::proceed;
                               }};
-        Pair pair{server, retry ? retrying(server, client2()) : client2()};
+        Pair pair{server, retry ? retrying(server.ssl_ctx(), client2()) : client2()};
         for (int i = 0; i < 5 && !pair.done(); ++i) pair.run();
         REQUIRE(pair.done());
         CHECK(pair.verify() == "SUCCESS");
@@ -256,7 +225,7 @@ TEST_CASE("policy choice: after a HelloRetryRequest the same policy may be chose
                               if (calls == 2 && says_it) CHECK(handshake.use(same));
                               return Decision::proceed;
                             }};
-      const Pair pair{server, retrying(server)};
+      const Pair pair{server, retrying(server.ssl_ctx())};
       REQUIRE(pair.done());
       CHECK(calls == 2);
       CHECK(pair.verify() == "SUCCESS");
@@ -296,10 +265,10 @@ TEST_CASE("policy choice: after a HelloRetryRequest another policy ends the hand
                               if (row.first != nullptr) CHECK(handshake.use(row.first));
                               return row.decision;
                             }};
-      Pair pair{server, retrying(server)};
+      Pair pair{server, retrying(server.ssl_ctx())};
       CHECK_FALSE(pair.done());
       CHECK(calls == 2);
-      CHECK(pair.seen().alert == illegal_parameter);
+      CHECK(pair.seen().alert == SSL_AD_ILLEGAL_PARAMETER);
       CHECK(server.errors == Names{"the policy is another one than before the HelloRetryRequest"});
       // The next connection on the same SSL is not doomed with it.
       chooses = false;
@@ -330,7 +299,7 @@ TEST_CASE("policy choice: a null policy ends the handshake, also where the handl
                                 }};
           Pair pair{server, client1()};
           CHECK_FALSE(pair.done());
-          CHECK(pair.seen().alert == internal_error);
+          CHECK(pair.seen().alert == SSL_AD_INTERNAL_ERROR);
           CHECK(server.errors == Names{"the policy that a handler chose could not be used"});
           // The next connection on the same SSL does not end with it.
           fails = false;
@@ -358,7 +327,7 @@ TEST_CASE("policy choice: in the certificate hook it is too late, and the handsh
                               }};
         const Pair pair{server, client1()};
         CHECK_FALSE(pair.done());
-        CHECK(pair.seen().alert == internal_error);
+        CHECK(pair.seen().alert == SSL_AD_INTERNAL_ERROR);
         CHECK(server.errors == Names{"the policy that a handler chose could not be used"});
       }
     }
@@ -436,14 +405,14 @@ TEST_CASE("policy choice: a name that the table refuses is refused before a hook
                             }};
       const Pair pair{server, client1()};
       CHECK_FALSE(pair.done());
-      CHECK(pair.seen().alert == unrecognized_name);
+      CHECK(pair.seen().alert == SSL_AD_UNRECOGNIZED_NAME);
       CHECK(get0_policy(pair.server()) == nullptr);
       CHECK(server.errors.size() == 1);
     }
   }
 }
 
-TEST_CASE("policy choice: by the protocols that the client offers") {
+TEST_CASE("policy choice: a hook can choose by the protocols that the client offers") {
   const PolicyPtr open = make_policy();
   const PolicyPtr strict = make_policy(asking(required));
   for (const Mechanism mechanism : both_versions) {
@@ -473,7 +442,6 @@ TEST_CASE("policy choice: by the protocols that the client offers") {
   }
 }
 
-// R29
 TEST_CASE("policy choice: without resume_without_certificate only a client with a certificate resumes") {
   PolicyOptions options = asking(optional);
   options.resume_without_certificate = false;

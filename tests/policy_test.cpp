@@ -1,10 +1,7 @@
 // Policies and name tables: what can be built, and what makes two policies the same.
 #include "client_tls/install.hpp"
 
-#include <openssl/err.h>
-
-#include "support/catch.hpp"
-#include "support/policies.hpp"
+#include "support/checks.hpp"
 
 using namespace client_tls;
 using namespace test;
@@ -14,14 +11,6 @@ namespace {
 
 ServerName name_of(std::string_view text) {
   return *ServerName::parse(text);
-}
-
-std::string_view refusal_of(PolicyOptions options) {
-  const auto policy = ClientAuthPolicy::make(std::move(options));
-  REQUIRE_FALSE(policy);
-  CHECK(policy.error().code == Errc::invalid_argument);
-  CHECK(ERR_peek_error() == 0);
-  return policy.error().message;
 }
 
 PolicyOptions with(void (*change)(PolicyOptions&)) {
@@ -123,7 +112,6 @@ TEST_CASE("policy: the digest changes with each option by itself") {
   CHECK(std::ranges::find(digests, make_policy()->digest()) == digests.end());
 }
 
-// R6
 TEST_CASE("policy: the order of sets, and what stands in them twice, make no difference to the digest") {
   const Pki& pki = Pki::get();
   const auto digest = [&](std::initializer_list<const Certificate*> anchors,
@@ -140,7 +128,6 @@ TEST_CASE("policy: the order of sets, and what stands in them twice, make no dif
   CHECK(digest({&pki.ca2, &pki.ca1}, {&pki.ca1}, false) != first);
 }
 
-// P5
 TEST_CASE("policy: a name has the policy of the exact name, else of the longest wildcard, else the default") {
   const PolicyPtr exact = make_policy();
   const PolicyPtr near = make_policy();
@@ -193,7 +180,6 @@ TEST_CASE("policy: wildcards are found at any depth") {
   CHECK(table.find(name_of("y.test")) == nullptr);
 }
 
-// P7
 TEST_CASE("policy: a name that has a policy already, or is none, is an error, and the table is as it was") {
   const PolicyPtr policy = make_policy();
   PolicyTable table = make_table({{"a.test", policy}, {"*.b.test", policy}});

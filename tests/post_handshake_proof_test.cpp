@@ -2,7 +2,6 @@
 // that the connection is no longer the one that the library has judged. OpenSSL has the new certificate, and a verdict
 // on it, from the Certificate message on: before CertificateVerify, which somebody who shows a stranger's chain never
 // sends.
-#include <openssl/err.h>
 
 #include <algorithm>
 
@@ -42,38 +41,21 @@ std::string presented_of(const Pair& pair) {
   return verdict->presented().empty() ? "none" : std::string(verdict->presented());
 }
 
-// A client that answers with this certificate from now on, or with none.
-void present(const Pair& pair, const Certificate* certificate) {
-  SSL_clear_chain_certs(pair.client());
-  if (certificate == nullptr) return SSL_certs_clear(pair.client());
-  REQUIRE(SSL_use_certificate(pair.client(), certificate->get()) == 1);
-  REQUIRE(SSL_use_PrivateKey(pair.client(), certificate->key.get()) == 1);
-}
-
-void step(SSL* ssl) {
-  std::array<char, 64> data{};
-  ERR_clear_error();
-  SSL_read(ssl, data.data(), static_cast<int>(data.size()));
-  ERR_clear_error();
-}
-
 // The client's answer to the host's request for another certificate, taken off the wire: Certificate, CertificateVerify
 // and Finished.
 std::string flight_of(Pair& pair, const Certificate* certificate) {
-  present(pair, certificate);
+  REQUIRE(answer_with(pair.client(), certificate));
   SSL_set_verify(pair.server(), SSL_VERIFY_PEER, nullptr);
   REQUIRE(SSL_verify_client_post_handshake(pair.server()) == 1);
   REQUIRE(SSL_do_handshake(pair.server()) == 1);
   step(pair.client());
-  BIO* wire = SSL_get_rbio(pair.server());
-  std::string flight(static_cast<std::size_t>(BIO_ctrl_pending(wire)), '\0');
-  REQUIRE(BIO_read(wire, flight.data(), static_cast<int>(flight.size())) == static_cast<int>(flight.size()));
+  std::string flight = take_off_wire(pair.server());
+  REQUIRE_FALSE(flight.empty());
   return flight;
 }
 
 void deliver(const Pair& pair, std::string_view bytes) {
-  REQUIRE(BIO_write(SSL_get_wbio(pair.client()), bytes.data(), static_cast<int>(bytes.size())) ==
-          static_cast<int>(bytes.size()));
+  REQUIRE(put_on_wire(pair.client(), bytes));
   step(pair.server());
 }
 
@@ -118,11 +100,6 @@ const Certificate& newcomer() {
   return certificate;
 }
 
-ClientOptions able(ClientOptions options) {
-  options.post_handshake_auth = true;
-  return options;
-}
-
 // The ways in which a connection has come to be what it is before the host asks again.
 struct Row {
   const char* name;
@@ -144,7 +121,7 @@ void set_up(Server& server, const Row& row) {
 }
 
 std::unique_ptr<Pair> connect(Server& server, const Row& row) {
-  ClientOptions options = able(row.presents ? client1() : ClientOptions{});
+  ClientOptions options = able_to_authenticate_later(row.presents ? client1() : ClientOptions{});
   auto pair = std::make_unique<Pair>(server, options);
   const auto session = row.resumed ? pair->session() : nullptr;
   options.session = session.get();
@@ -156,9 +133,8 @@ std::unique_ptr<Pair> connect(Server& server, const Row& row) {
 
 }  // namespace
 
-// R20
 TEST_CASE("post-handshake proof: at no byte before its Finished is the new certificate anybody's") {
-  for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13}) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     for (const Row& row : rows) {
       DYNAMIC_SECTION(row.name << ", " << to_string(mechanism)) {
         Server server{mechanism};
@@ -188,7 +164,7 @@ TEST_CASE("post-handshake proof: at no byte before its Finished is the new certi
 TEST_CASE("post-handshake proof: a flight that ends with an error after any record leaves nobody new") {
   for (const Row& row : rows) {
     for (const std::size_t records : {1U, 2U}) {
-      DYNAMIC_SECTION(row.name << ", " << records) {
+      DYNAMIC_SECTION(row.name << ", after record " << records) {
         Server server{Mechanism::stateless13};
         set_up(server, row);
         const auto pair = connect(server, row);
@@ -256,7 +232,7 @@ TEST_CASE("post-handshake proof: a client that answers with none is no longer th
 TEST_CASE("post-handshake proof: under a policy a host that asks again has no success either") {
   for (const ClientAuth request : {ClientAuth::none, ClientAuth::optional, ClientAuth::required}) {
     for (const bool resumed : {false, true}) {
-      DYNAMIC_SECTION(static_cast<int>(request) << (resumed ? ", resumed" : "")) {
+      DYNAMIC_SECTION(to_string(request) << (resumed ? ", resumed" : "")) {
         const bool asks = request != ClientAuth::none;
         PolicyServer server{Mechanism::stateless13,
                             make_policies({{"a.test", make_policy(asks ? asking(request) : PolicyOptions{})}})};

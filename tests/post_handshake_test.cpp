@@ -6,38 +6,21 @@ using namespace test;
 
 namespace {
 
-ClientOptions offering(ClientOptions options, const client_tls::SslSessionPtr& session) {
-  options.session = session.get();
-  return options;
-}
-
 // Has the host ask for another certificate on a connection that is up; true if the connection survives.
 bool authenticate_again(Pair& pair, const Certificate* certificate) {
-  if (certificate != nullptr) {
-    SSL_use_certificate(pair.client(), certificate->get());
-    SSL_use_PrivateKey(pair.client(), certificate->key.get());
-    SSL_clear_chain_certs(pair.client());
-  } else {
-    SSL_certs_clear(pair.client());
-  }
+  REQUIRE(answer_with(pair.client(), certificate));
   if (SSL_verify_client_post_handshake(pair.server()) != 1) return false;
   SSL_do_handshake(pair.server());
   return pair.run() && pair.echo();
 }
 
-ClientOptions able(ClientOptions options) {
-  options.post_handshake_auth = true;
-  return options;
-}
-
 }  // namespace
 
-// P12
 TEST_CASE("post-handshake: the host's strict authentication is as strict as without us") {
   Server server{Mechanism::stateless13};
   server.on_certificate = [](SSL* ssl) { return ask(ssl); };
   const Certificate stranger = issue({.common_name = "stranger"});
-  Pair pair{server, able(client1())};
+  Pair pair{server, able_to_authenticate_later(client1())};
   REQUIRE(pair.verify() == "SUCCESS");
   CHECK(SSL_get_verify_mode(pair.server()) == SSL_VERIFY_NONE);
   SSL_set_verify(pair.server(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -55,7 +38,7 @@ TEST_CASE("post-handshake: the host's strict authentication is as strict as with
   }
 }
 
-TEST_CASE("post-handshake: strict also where the host displaced the info callback that puts its settings back") {
+TEST_CASE("post-handshake: it is strict also where the host displaced the info callback that puts its settings back") {
   Server server{Mechanism::stateless13};
   server.on_certificate = [](SSL* ssl) {
     const int asked = ask(ssl);
@@ -63,7 +46,7 @@ TEST_CASE("post-handshake: strict also where the host displaced the info callbac
     return asked;
   };
   const Certificate stranger = issue({.common_name = "stranger"});
-  Pair pair{server, able(client1())};
+  Pair pair{server, able_to_authenticate_later(client1())};
   REQUIRE(pair.verify() == "SUCCESS");
   SSL_set_verify(pair.server(), SSL_VERIFY_PEER, nullptr);
   CHECK_FALSE(authenticate_again(pair, &stranger));
@@ -79,7 +62,7 @@ TEST_CASE("post-handshake: a verify mode and callback that the host had before a
   SSL_CTX_set_verify(server.ssl_ctx(), strict, host_callback);
   SSL_CTX_set_max_cert_list(server.ssl_ctx(), 12345);
   for (const bool presents : {true, false}) {
-    Pair pair{server, able(presents ? client1() : ClientOptions{})};
+    Pair pair{server, able_to_authenticate_later(presents ? client1() : ClientOptions{})};
     REQUIRE(pair.done());
     CHECK(host_calls == 0);
     CHECK(SSL_get_verify_mode(pair.server()) == strict);
@@ -93,15 +76,15 @@ TEST_CASE("post-handshake: a verify mode and callback that the host had before a
 }
 
 TEST_CASE("post-handshake: authentication on a bound connection ends its resumability") {
-  for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13}) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     for (const bool asked : {true, false}) {
       for (const bool resumed : {false, true}) {
         DYNAMIC_SECTION(to_string(mechanism) << (asked ? ", asked" : "") << (resumed ? ", resumed" : "")) {
           const Certificate direct = issue({.common_name = "direct"}, &Pki::get().ca2);
           Server server{mechanism};
           server.on_certificate = [&](SSL* ssl) { return asked ? ask(ssl) : 1; };
-          Pair first{server, able(client1())};
-          Pair next{server, offering(able(client1()), resumed ? first.session() : nullptr)};
+          Pair first{server, able_to_authenticate_later(client1())};
+          Pair next{server, offering(able_to_authenticate_later(client1()), resumed ? first.session() : nullptr)};
           REQUIRE(next.resumed() == resumed);
           SSL_set_verify(next.server(), SSL_VERIFY_PEER, nullptr);
           REQUIRE(authenticate_again(next, &direct));
@@ -111,7 +94,7 @@ TEST_CASE("post-handshake: authentication on a bound connection ends its resumab
           SSL_do_handshake(next.server());
           next.run();
           REQUIRE(next.session());
-          Pair after{server, offering(able(client1()), next.session())};
+          Pair after{server, offering(able_to_authenticate_later(client1()), next.session())};
           REQUIRE(after.done());
           CHECK_FALSE(after.resumed());
           CHECK(next.chain() == pem_of({direct.get()}));
@@ -124,11 +107,11 @@ TEST_CASE("post-handshake: authentication on a bound connection ends its resumab
 TEST_CASE("post-handshake: the chain is the new certificate's") {
   Server server{Mechanism::stateless13};
   server.on_certificate = [](SSL* ssl) { return ask(ssl); };
-  Pair first{server, able(client1())};
+  Pair first{server, able_to_authenticate_later(client1())};
   for (const bool resumed : {false, true}) {
-    Pair pair{server, offering(able(client1()), resumed ? first.session() : nullptr)};
+    Pair pair{server, offering(able_to_authenticate_later(client1()), resumed ? first.session() : nullptr)};
     REQUIRE(pair.resumed() == resumed);
-    CHECK(pair.chain() == pem_of({Pki::get().client1.get(), Pki::get().intermediate1.get()}));
+    CHECK(pair.chain() == chain_of_client1());
     SSL_set_verify(pair.server(), SSL_VERIFY_PEER, nullptr);
     const Certificate direct = issue({.common_name = "direct"}, &Pki::get().ca1);
     REQUIRE(authenticate_again(pair, &direct));
@@ -137,7 +120,6 @@ TEST_CASE("post-handshake: the chain is the new certificate's") {
   }
 }
 
-// R17
 TEST_CASE("post-handshake: a client's TLS 1.2 renegotiation is refused, and nothing changes") {
   Server server{Mechanism::ticket12};
   server.on_certificate = [](SSL* ssl) { return ask(ssl); };

@@ -35,7 +35,8 @@ TEST_CASE("raw public key: it is not success and nothing resumes from it, where 
   for (const Mechanism mechanism : all_mechanisms) {
     for (const auto refusal : {Refusal::handshake, Refusal::host}) {
       for (const auto request : {ClientAuth::optional, ClientAuth::required}) {
-        DYNAMIC_SECTION(to_string(mechanism) << ", " << static_cast<int>(request) << static_cast<int>(refusal)) {
+        DYNAMIC_SECTION(to_string(mechanism)
+                        << ", " << to_string(request) << ", refused by the " << to_string(refusal)) {
           PolicyOptions options = asking(request);
           options.refusal = refusal;
           const PolicyServer server{mechanism, make_policies({{"a.test", make_policy(std::move(options))}})};
@@ -69,7 +70,7 @@ TEST_CASE("raw public key: a verification that the host bypasses lets nobody in 
   }
 }
 
-TEST_CASE("raw public key: the same where the host asks by hand") {
+TEST_CASE("raw public key: it is not success either where the host asks by hand") {
   for (const Mechanism mechanism : all_mechanisms) {
     DYNAMIC_SECTION(to_string(mechanism)) {
       Server server{mechanism};

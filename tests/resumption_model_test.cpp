@@ -1,24 +1,14 @@
 // Random lives of a server, against a small model of who may resume what: connections under several names, with several
 // certificates and sessions, on all six mechanisms, while the policies are replaced and time passes.
-//
-//   CLIENT_TLS_MODEL_STEPS, CLIENT_TLS_MODEL_SEED    how many steps, and from which seed; it is printed
-#include <cstdio>
-#include <cstdlib>
-#include <random>
-
 #include "support/catch.hpp"
 #include "support/clock.hpp"
+#include "support/model.hpp"
 #include "support/policies.hpp"
 
 using namespace client_tls;
 using namespace test;
 
 namespace {
-
-std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
-  const char* value = std::getenv(variable);
-  return value != nullptr ? std::strtoull(value, nullptr, 10) : otherwise;
-}
 
 // A policy as the model sees it.
 struct Rule {
@@ -228,24 +218,13 @@ class World {
 }  // namespace
 
 TEST_CASE("resumption model: a random life resumes what the model allows, and nothing else") {
-  const std::uint64_t seed = number_from("CLIENT_TLS_MODEL_SEED", std::random_device{}());
-  const std::uint64_t steps = number_from("CLIENT_TLS_MODEL_STEPS", 2000);
-  std::printf("CLIENT_TLS_MODEL_SEED=%llu CLIENT_TLS_MODEL_STEPS=%llu\n", static_cast<unsigned long long>(seed),
-              static_cast<unsigned long long>(steps));
-  std::mt19937_64 random(seed);
-  constexpr std::uint64_t steps_of_a_life = 500;
   std::uint64_t connections = 0;
   std::uint64_t resumptions = 0;
-  for (std::uint64_t done = 0; done < steps;) {
-    const ClockRestorer clock;
-    World world(random);
-    for (std::uint64_t i = 0; i < steps_of_a_life && done < steps; ++i, ++done) {
-      CAPTURE(seed, done);
-      world.step();
-    }
+  constexpr std::uint64_t steps_of_a_life = 500;
+  live<World>(steps_of_a_life, [&](const World& world) {
     connections += world.connections();
     resumptions += world.resumptions();
-  }
+  });
   std::printf("%llu connections, %llu of them resumed\n", static_cast<unsigned long long>(connections),
               static_cast<unsigned long long>(resumptions));
   CHECK(resumptions > connections / 20);  // it does resume

@@ -4,16 +4,6 @@
 
 using namespace test;
 
-namespace {
-
-ClientOptions offering(ClientOptions options, const client_tls::SslSessionPtr& session) {
-  options.session = session.get();
-  return options;
-}
-
-}  // namespace
-
-// R9
 TEST_CASE("reuse: disabled, nothing goes out, nothing is cached, and nothing resumes") {
   struct Case {
     const char* name;
@@ -51,7 +41,7 @@ TEST_CASE("reuse: disabled, nothing goes out, nothing is cached, and nothing res
 }
 
 TEST_CASE("reuse: what the host forces out afterwards does not resume") {
-  for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13}) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     for (const bool asked : {false, true}) {
       DYNAMIC_SECTION(to_string(mechanism) << (asked ? ", asked" : "")) {
         Server server{mechanism};
@@ -72,7 +62,7 @@ TEST_CASE("reuse: what the host forces out afterwards does not resume") {
 }
 
 TEST_CASE("reuse: post-handshake authentication does not bring it back") {
-  for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13}) {
+  for (const Mechanism mechanism : tls13_mechanisms) {
     for (const bool bound : {true, false}) {
       DYNAMIC_SECTION(to_string(mechanism) << (bound ? ", bound" : "")) {
         Server server{mechanism};

@@ -1,4 +1,4 @@
-// P5: names, in the one form in which they are compared.
+// Names, in the one form in which they are compared.
 #include "client_tls/server_name.hpp"
 
 #include <string>

@@ -17,8 +17,6 @@ using namespace test;
 
 namespace {
 
-constexpr int protocol_version = 70;
-constexpr int internal_error = 80;
 constexpr unsigned time_limit = 60;  // in seconds; the program ends then
 
 // What goes wrong with QUIC is a wait for a lock, in the middle of a call: nothing but a signal ends it. It has a
@@ -244,7 +242,7 @@ TEST_CASE("transport: DTLS is refused before anything is done to the connection"
   install(ctx.get(), reports);
   const Datagrams refused{ctx.get()};
   CHECK_FALSE(refused.done());
-  CHECK(refused.alert == protocol_version);
+  CHECK(refused.alert == SSL_AD_PROTOCOL_VERSION);
   CHECK(reports == refused_in_client_hello);
   CHECK(settings_of(refused.server.get()) == refused.before);
   CHECK(get0_policy(refused.server.get()) == nullptr);
@@ -262,7 +260,7 @@ TEST_CASE("transport: DTLS that a servername callback switches to an SSL_CTX wit
   const Datagrams refused{first.get()};
   REQUIRE(target.switched);
   CHECK_FALSE(refused.done());
-  CHECK(refused.alert == internal_error);  // the only alert of a certificate callback
+  CHECK(refused.alert == SSL_AD_INTERNAL_ERROR);  // the only alert of a certificate callback
   CHECK(reports == refused_in_certificate);
   CHECK(settings_of(refused.server.get()) == refused.before);
 }
@@ -392,7 +390,7 @@ TEST_CASE("transport: QUIC is refused before anything is done to the connection"
   install(ctx.get(), reports);
   const Quic refused{ctx.get()};
   CHECK_FALSE(refused.done());
-  CHECK(refused.close_error() == crypto_error(protocol_version));
+  CHECK(refused.close_error() == crypto_error(SSL_AD_PROTOCOL_VERSION));
   CHECK(reports == refused_in_client_hello);
   if (refused.server != nullptr) {
     CHECK(settings_of(refused.server.get()) == settings_of(without.server.get()));
@@ -408,7 +406,7 @@ TEST_CASE("transport: QUIC that comes to the certificate callback alone is refus
   SSL_CTX_set_client_hello_cb(ctx.get(), nullptr, nullptr);  // as on an SSL_CTX where install was forgotten
   const Quic refused{ctx.get()};
   CHECK_FALSE(refused.done());
-  CHECK(refused.close_error() == crypto_error(internal_error));
+  CHECK(refused.close_error() == crypto_error(SSL_AD_INTERNAL_ERROR));
   CHECK(reports == refused_in_certificate);
 }
 

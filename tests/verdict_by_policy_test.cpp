@@ -1,9 +1,7 @@
 // The verdict by another policy than the connection's own: a route's, or a newer one of the same name.
 #include <functional>
 
-#include "support/catch.hpp"
-#include "support/clock.hpp"
-#include "support/verdicts.hpp"
+#include "support/checks.hpp"
 
 using namespace client_tls;
 using namespace test;
@@ -12,8 +10,6 @@ using Status = Verdict::Status;
 using std::chrono::seconds;
 
 namespace {
-
-constexpr std::array tls13_mechanisms{Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13};
 
 // A connection in which a client has proved itself, and one that has resumed its session.
 struct Both {
@@ -40,34 +36,9 @@ Verdict answer(const Pair& pair, const PolicyPtr& policy) {
   return *verdict;
 }
 
-void check_same(const Verdict& now, const Verdict& before) {
-  CHECK(now.status() == before.status());
-  CHECK(std::ranges::equal(now.reasons(), before.reasons()));
-  CHECK(std::ranges::equal(now.warnings(), before.warnings()));
-  CHECK(now.authenticated_at() == before.authenticated_at());
-  CHECK(now.ends_at() == before.ends_at());
-  CHECK(now.resumed() == before.resumed());
-}
-
-const std::vector<Certificate>& first_chain() {
-  static const auto chain = chain_of(Pki::get().client1, Pki::get().intermediate1);
-  return chain;
-}
 const std::vector<Certificate>& second_chain() {
   static const auto chain = chain_of(Pki::get().client2, Pki::get().intermediate2);
   return chain;
-}
-
-template <class Check>
-void for_each_way(const std::string& name, Check check) {
-  for (const Mechanism mechanism : all_mechanisms) {
-    for (const Way way : both_ways) {
-      DYNAMIC_SECTION(name << ", " << to_string(mechanism) << ", " << to_string(way)) {
-        const ClockRestorer clock;
-        check(mechanism, way);
-      }
-    }
-  }
 }
 
 struct Change {
@@ -139,7 +110,7 @@ TEST_CASE("verdict by policy: another policy's own rules decide, on a resumed co
           CHECK(verdict.authenticated_at() == own.authenticated_at());
           CHECK(verdict.resumed() == own.resumed());
         }
-        check_same(verdict_of(*pair), own);
+        check_same_connection(verdict_of(*pair), own);
       }
     });
   }
@@ -189,11 +160,11 @@ TEST_CASE("verdict by policy: the connection's own policy gives the same answer"
         const PolicyServer server{mechanism, make_policies({{"a.test", policy}})};
         const Both both{const_cast<PolicyServer&>(server), row.chain};
         for (const Pair* pair : both.all()) {
-          check_same(answer(*pair, policy), verdict_of(*pair));
-          check_same(answer(*pair, make_policy(tolerant())), verdict_of(*pair));
+          check_same_connection(answer(*pair, policy), verdict_of(*pair));
+          check_same_connection(answer(*pair, make_policy(tolerant())), verdict_of(*pair));
         }
         advance_time(20);
-        for (const Pair* pair : both.all()) check_same(answer(*pair, policy), verdict_of(*pair));
+        for (const Pair* pair : both.all()) check_same_connection(answer(*pair, policy), verdict_of(*pair));
         advance_time(980);
         for (const Pair* pair : both.all()) CHECK_FALSE(answer(*pair, policy).success());
       }
@@ -364,28 +335,22 @@ TEST_CASE("verdict by policy: nobody who presented nothing is anything else by a
       const auto server = make_server(mechanism, way, asks ? asking() : PolicyOptions{});
       const Both both{*server, {}};
       REQUIRE(both.next);
-      for (const Pair* pair : both.all()) check_same(answer(*pair, policy), verdict_of(*pair));
+      for (const Pair* pair : both.all()) check_same_connection(answer(*pair, policy), verdict_of(*pair));
       CHECK(verdict_of(both.first).status() == (asks ? Status::none : Status::not_asked));
     });
   }
 }
 
 TEST_CASE("verdict by policy: it never touches the session") {
-  const auto bytes_of = [](const Pair& pair) {
-    SSL_SESSION* session = SSL_get_session(pair.server());
-    std::vector<unsigned char> bytes(static_cast<std::size_t>(i2d_SSL_SESSION(session, nullptr)));
-    unsigned char* out = bytes.data();
-    i2d_SSL_SESSION(session, &out);
-    return bytes;
-  };
+  const auto session_bytes = [](const Pair& pair) { return bytes_of(SSL_get_session(pair.server())); };
   for_each_way("session", [&](Mechanism mechanism, Way way) {
     const auto server = make_server(mechanism, way, asking());
     const Both both{*server, first_chain()};
     REQUIRE(both.next);
     for (const Pair* pair : both.all()) {
-      const auto before = bytes_of(*pair);
+      const auto before = session_bytes(*pair);
       for (const Change& change : changes()) (void)answer(*pair, changed(change));
-      CHECK(bytes_of(*pair) == before);
+      CHECK(session_bytes(*pair) == before);
       const auto session = pair->session();
       CHECK(Pair(*server, showing(second_chain(), session.get())).resumed());
     }
@@ -394,21 +359,14 @@ TEST_CASE("verdict by policy: it never touches the session") {
 
 namespace {
 
-void read_from(SSL* ssl) {
-  std::array<char, 64> data{};
-  SSL_read(ssl, data.data(), static_cast<int>(data.size()));
-}
-
 // The host asks again, and the client answers with another certificate, which every policy here would take.
 void authenticate_again(const Pair& pair, const Certificate& other) {
-  SSL_clear_chain_certs(pair.client());
-  REQUIRE(SSL_use_certificate(pair.client(), other.get()) == 1);
-  REQUIRE(SSL_use_PrivateKey(pair.client(), other.key.get()) == 1);
+  REQUIRE(answer_with(pair.client(), &other));
   SSL_set_verify(pair.server(), SSL_VERIFY_PEER, nullptr);
   REQUIRE(SSL_verify_client_post_handshake(pair.server()) == 1);
   REQUIRE(SSL_do_handshake(pair.server()) == 1);
-  read_from(pair.client());
-  read_from(pair.server());
+  step(pair.client());
+  step(pair.server());
 }
 
 }  // namespace
@@ -419,7 +377,8 @@ TEST_CASE("verdict by policy: another certificate after the handshake stays fail
   for (const bool asked_before : {false, true}) {
     for (const Mechanism mechanism : tls13_mechanisms) {
       for (const Way way : both_ways) {
-        DYNAMIC_SECTION(asked_before << ", " << to_string(mechanism) << ", " << to_string(way)) {
+        DYNAMIC_SECTION((asked_before ? "asked before, " : "not asked before, ")
+                        << to_string(mechanism) << ", " << to_string(way)) {
           const auto server = make_server(mechanism, way, asking());
           ClientOptions options = showing(first_chain());
           options.post_handshake_auth = true;
@@ -427,7 +386,7 @@ TEST_CASE("verdict by policy: another certificate after the handshake stays fail
           if (asked_before) CHECK(answer(pair, policy).success());
           authenticate_again(pair, other);
           CHECK(reasons_of(verdict_of(pair)) == Reasons{{Reason::certificate_changed, 0}});
-          check_same(answer(pair, policy), verdict_of(pair));
+          check_same_connection(answer(pair, policy), verdict_of(pair));
         }
       }
     }

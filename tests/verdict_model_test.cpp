@@ -1,16 +1,10 @@
 // Random lives of a server, against a small model of who may be called authenticated: by hand and under policies, with
 // clients of all kinds, hosts whose callbacks interfere, post-handshake authentication, reloads and time.
-//
-//   CLIENT_TLS_MODEL_STEPS, CLIENT_TLS_MODEL_SEED    how many steps, and from which seed; it is printed
-#include <openssl/err.h>
-#include <openssl/rand.h>
-
-#include <cstdio>
-#include <cstdlib>
-#include <random>
 
 #include "support/catch.hpp"
 #include "support/clock.hpp"
+#include "support/external_psk.hpp"
+#include "support/model.hpp"
 #include "support/verdicts.hpp"
 
 using namespace client_tls;
@@ -103,35 +97,6 @@ struct Interference {
   bool says_yes = false;          // SSL_CTX_set_cert_verify_callback
   bool takes_compressed = false;  // switched on again, after the library
 };
-
-constexpr std::array<unsigned char, 32> psk_key{1, 2, 3};
-
-SslSessionPtr external_psk(SSL* ssl) {
-  static constexpr std::array<unsigned char, 2> aes256_sha384{0x13, 0x02};
-  SslSessionPtr session{SSL_SESSION_new()};
-  SSL_SESSION_set1_master_key(session.get(), psk_key.data(), psk_key.size());
-  SSL_SESSION_set_cipher(session.get(), SSL_CIPHER_find(ssl, aes256_sha384.data()));
-  SSL_SESSION_set_protocol_version(session.get(), TLS1_3_VERSION);
-  return session;
-}
-int find_psk(SSL* ssl, const unsigned char* identity, std::size_t size, SSL_SESSION** session) {
-  const bool ours = std::string_view{reinterpret_cast<const char*>(identity), size} == "psk";
-  *session = ours ? external_psk(ssl).release() : nullptr;
-  return 1;
-}
-int use_psk(SSL* ssl, const EVP_MD*, const unsigned char** identity, std::size_t* size, SSL_SESSION** session) {
-  *identity = reinterpret_cast<const unsigned char*>("psk");
-  *size = 3;
-  *session = external_psk(ssl).release();
-  return 1;
-}
-int own_session_id(SSL*, unsigned char* id, unsigned* size) {
-  return RAND_bytes(id, static_cast<int>(*size));
-}
-int say_yes(X509_STORE_CTX* store, void*) {
-  X509_STORE_CTX_set_error(store, X509_V_OK);
-  return 1;
-}
 
 // A server whose host interferes as it is told for the next connection.
 class MeddledServer {
@@ -434,36 +399,26 @@ class World {
     if (kept.rest.empty() && SSL_is_init_finished(ssl) == 1) kept.again = Again::done;
     check(kept);
     if (kept.again != Again::done) return;
-    read_from(kept.pair->client());  // tickets
+    test::step(kept.pair->client());  // tickets
     hold(kept);
   }
 
   bool request_again(Kept& kept) {
     SSL* ssl = kept.pair->server();
     SSL* client = kept.pair->client();
-    SSL_clear_chain_certs(client);
     kept.other = issue({.common_name = "other"}, one_in(2) ? &Pki::get().ca1 : &Pki::get().ca2);
-    SSL_use_certificate(client, kept.other.get());
-    SSL_use_PrivateKey(client, kept.other.key.get());
+    REQUIRE(answer_with(client, &kept.other));
     SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
     if (SSL_verify_client_post_handshake(ssl) != 1 || SSL_do_handshake(ssl) != 1) return false;
-    read_from(client);
-    BIO* wire = SSL_get_rbio(ssl);
-    kept.rest.assign(static_cast<std::size_t>(BIO_ctrl_pending(wire)), '\0');
-    if (kept.rest.empty()) return false;
-    return BIO_read(wire, kept.rest.data(), static_cast<int>(kept.rest.size())) > 0;
+    test::step(client);
+    kept.rest = take_off_wire(ssl);
+    return !kept.rest.empty();
   }
 
   static void deliver(Kept& kept, std::size_t size) {
-    if (size > 0) BIO_write(SSL_get_wbio(kept.pair->client()), kept.rest.data(), static_cast<int>(size));
+    put_on_wire(kept.pair->client(), std::string_view{kept.rest}.substr(0, size));
     kept.rest.erase(0, size);
-    read_from(kept.pair->server());
-  }
-
-  static void read_from(SSL* ssl) {
-    std::array<char, 64> data{};
-    SSL_read(ssl, data.data(), static_cast<int>(data.size()));
-    ERR_clear_error();
+    test::step(kept.pair->server());
   }
 
   void check_all() {
@@ -523,33 +478,17 @@ class World {
   Counts counts_{};
 };
 
-std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
-  const char* value = std::getenv(variable);
-  return value != nullptr ? std::strtoull(value, nullptr, 10) : otherwise;
-}
-
 }  // namespace
 
 TEST_CASE("verdict model: in a random life the clients whom the model allows are success, and nobody else") {
-  const std::uint64_t seed = number_from("CLIENT_TLS_MODEL_SEED", std::random_device{}());
-  const std::uint64_t steps = number_from("CLIENT_TLS_MODEL_STEPS", 2000);
-  std::printf("CLIENT_TLS_MODEL_SEED=%llu CLIENT_TLS_MODEL_STEPS=%llu\n", static_cast<unsigned long long>(seed),
-              static_cast<unsigned long long>(steps));
-  std::mt19937_64 random(seed);
-  constexpr std::uint64_t steps_of_a_life = 250;
   World::Counts all{};
-  for (std::uint64_t done = 0; done < steps;) {
-    const ClockRestorer clock;
-    World world(random);
-    for (std::uint64_t i = 0; i < steps_of_a_life && done < steps; ++i, ++done) {
-      CAPTURE(seed, done);
-      world.step();
-    }
+  constexpr std::uint64_t steps_of_a_life = 250;
+  live<World>(steps_of_a_life, [&](const World& world) {
     all.connections += world.counts().connections;
     all.resumptions += world.counts().resumptions;
     all.successes += world.counts().successes;
     all.answers += world.counts().answers;
-  }
+  });
   std::printf("%llu connections, %llu of them resumed; %llu verdicts, %llu of them success\n",
               static_cast<unsigned long long>(all.connections), static_cast<unsigned long long>(all.resumptions),
               static_cast<unsigned long long>(all.answers), static_cast<unsigned long long>(all.successes));

@@ -63,31 +63,24 @@ struct Strictness {
 };
 
 // Of CA 1, each good in some respect and bad in another.
-ClientOptions client_with(const Certificate& leaf) {
-  return {.chain = {leaf.get(), Pki::get().intermediate1.get()}, .key = leaf.key.get()};
-}
 ClientOptions good() {
   return client1();
-}
-ClientOptions expired() {
-  static const Certificate leaf = issue({.ends_in = -10}, &Pki::get().intermediate1);
-  return client_with(leaf);
 }
 ClientOptions long_expired() {
   static const Certificate leaf =
       issue({.starts_in = -60L * 24 * 3600, .ends_in = -20L * 24 * 3600}, &Pki::get().intermediate1);
-  return client_with(leaf);
+  return client_with(leaf, Pki::get().intermediate1);
 }
 ClientOptions for_servers() {
   static const Certificate leaf = issue({.usage = Usage::server}, &Pki::get().intermediate1);
-  return client_with(leaf);
+  return client_with(leaf, Pki::get().intermediate1);
 }
 ClientOptions of_intermediate2() {  // which is among the anchors, and its issuer is not
   return client2();
 }
 ClientOptions rsa() {
   static const Certificate leaf = issue({.key = Key::rsa_2048}, &Pki::get().intermediate1);
-  return client_with(leaf);
+  return client_with(leaf, Pki::get().intermediate1);
 }
 // 80 bits of security, which only the level 0 or 1 takes.
 ClientOptions weak() {
@@ -116,7 +109,7 @@ struct Client {
 };
 constexpr Client clients[] = {
     {"good", good, "SUCCESS"},
-    {"expired", expired, "FAILED:certificate has expired"},
+    {"expired", expired_client, "FAILED:certificate has expired"},
     {"long expired", long_expired, "FAILED:certificate has expired"},
     {"for servers", for_servers, nullptr},  // whose text changed with OpenSSL's version
     {"of an intermediate", of_intermediate2, "FAILED:unable to get issuer certificate"},
@@ -153,8 +146,7 @@ std::unique_ptr<PolicyServer> make_server(Mechanism mechanism, void (*change)(SS
 
 ClientOptions offering(ClientOptions options, const std::string& name, const SslSessionPtr& session = nullptr) {
   options.server_name = name;
-  options.session = session.get();
-  return options;
+  return test::offering(std::move(options), session);
 }
 
 // A cipher suite of TLS 1.2 that Suite B allows, too.
@@ -165,10 +157,9 @@ ClientOptions with_suite_b(ClientOptions options) {
 
 }  // namespace
 
-// R23
 TEST_CASE("verify param: what would loosen or bend a policy is dropped") {
   for (const Change& change : dropped) {
-    for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
+    for (const Mechanism mechanism : both_versions) {
       DYNAMIC_SECTION(change.name << ", " << to_string(mechanism)) {
         const auto server = make_server(mechanism, change.make);
         for (const Client& client : clients) {
@@ -189,8 +180,8 @@ TEST_CASE("verify param: what would loosen or bend a policy is dropped") {
 TEST_CASE("verify param: what a hook sets on the SSL is dropped as well, also where it is locked") {
   constexpr std::uint32_t locked = X509_VP_FLAG_LOCKED;
   for (const std::uint32_t flags : {0U, locked, locked | std::uint32_t{X509_VP_FLAG_ONCE}}) {
-    for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
-      DYNAMIC_SECTION(flags << ", " << to_string(mechanism)) {
+    for (const Mechanism mechanism : both_versions) {
+      DYNAMIC_SECTION("flags " << flags << ", " << to_string(mechanism)) {
         Server server{mechanism};
         Hooks hooks;
         hooks.client_hello = [flags](Handshake& handshake) {
@@ -214,7 +205,8 @@ TEST_CASE("verify param: a session of one SSL_CTX resumes on another from which 
   for (const Change& change : dropped) {
     for (const Mechanism mechanism : mechanisms) {
       for (const bool made_on_changed : {false, true}) {
-        DYNAMIC_SECTION(change.name << ", " << to_string(mechanism) << ", " << made_on_changed) {
+        DYNAMIC_SECTION(change.name << ", " << to_string(mechanism)
+                                    << (made_on_changed ? ", made on the changed one" : ", made on the plain one")) {
           const auto plain = make_server(mechanism, dropped[0].make);
           const auto changed = make_server(mechanism, change.make);
           PolicyServer& from = made_on_changed ? *changed : *plain;
@@ -236,7 +228,7 @@ TEST_CASE("verify param: a session of one SSL_CTX resumes on another from which 
 
 TEST_CASE("verify param: what makes the host stricter is kept") {
   for (const Strictness& strictness : kept) {
-    for (const Mechanism mechanism : {Mechanism::ticket12, Mechanism::stateless13}) {
+    for (const Mechanism mechanism : both_versions) {
       DYNAMIC_SECTION(strictness.name << ", " << to_string(mechanism)) {
         const auto lax = make_server(mechanism, dropped[0].make);
         const auto strict = make_server(mechanism, strictness.make);

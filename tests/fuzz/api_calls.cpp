@@ -580,21 +580,9 @@ SslCtxPtr make_server(int version, bool stateful, bool policies) {
   return ctx;
 }
 
-int keep_session(SSL* ssl, SSL_SESSION* session) {
-  static_cast<SslSessionPtr*>(SSL_get_app_data(ssl))->reset(session);
-  return 1;
-}
-
 SslCtxPtr make_client(bool presents) {
-  SslCtxPtr ctx{SSL_CTX_new(TLS_client_method())};
-  const test::Pki& pki = test::Pki::get();
-  SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(ctx.get(), keep_session);
+  SslCtxPtr ctx = fuzz::make_client_ctx(presents ? test::client1() : test::ClientOptions{});
   SSL_CTX_set_cert_verify_callback(ctx.get(), [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
-  if (!presents) return ctx;
-  SSL_CTX_use_certificate(ctx.get(), pki.client1.get());
-  SSL_CTX_use_PrivateKey(ctx.get(), pki.client1.key.get());
-  SSL_CTX_add1_chain_cert(ctx.get(), pki.intermediate1.get());
   return ctx;
 }
 
@@ -666,7 +654,7 @@ void connect(const Fixture& fixture, SSL* server, SslSessionPtr& session) {
   const bool done = SSL_is_init_finished(server) == 1;
   expect(done || (current->strict && plan->presents), "nothing but a limit ends the handshake");
   if (done) make_calls(Moment::after);
-  for (SSL* ssl : {server, client.get()}) SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  for (SSL* ssl : {server, client.get()}) test::close_in_order(ssl);
   if (!done) session.reset();
   current->client = nullptr;
 }

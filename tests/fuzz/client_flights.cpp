@@ -173,11 +173,7 @@ std::size_t max_certificates() {
 }
 
 SslCtxPtr make_server(const PolicyPtr& policy) {
-  SslCtxPtr ctx{SSL_CTX_new(TLS_server_method())};
-  const test::Pki& pki = test::Pki::get();
-  SSL_CTX_use_certificate(ctx.get(), pki.server.get());
-  SSL_CTX_use_PrivateKey(ctx.get(), pki.server.key.get());
-  SSL_CTX_set1_groups_list(ctx.get(), "X25519:P-256");
+  SslCtxPtr ctx = fuzz::make_server_ctx();
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(ctx.get(), 1);
   SSL_CTX_set_timeout(ctx.get(), 24L * 3600);
@@ -189,17 +185,10 @@ SslCtxPtr make_server(const PolicyPtr& policy) {
   return ctx;
 }
 
-int keep_session(SSL* ssl, SSL_SESSION* session) {
-  static_cast<SslSessionPtr*>(SSL_get_app_data(ssl))->reset(session);
-  return 1;
-}
-
 SslCtxPtr make_client() {
-  SslCtxPtr ctx{SSL_CTX_new(TLS_client_method())};
+  SslCtxPtr ctx = fuzz::make_client_ctx();
   SSL_CTX_set1_groups_list(ctx.get(), "X25519:P-256");
   SSL_CTX_set_mode(ctx.get(), SSL_MODE_NO_AUTO_CHAIN);
-  SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(ctx.get(), keep_session);
   SSL_CTX_set_cert_verify_callback(ctx.get(), [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
   return ctx;
 }
@@ -302,11 +291,8 @@ struct Connection {
   [[nodiscard]] bool resumed() const { return SSL_session_reused(server.get()) == 1; }
 };
 
-// Both sides are closed in order: OpenSSL drops the session of one that was cut off.
 void close(const Connection& connection) {
-  for (SSL* ssl : {connection.server.get(), connection.client.get()}) {
-    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-  }
+  for (SSL* ssl : {connection.server.get(), connection.client.get()}) test::close_in_order(ssl);
 }
 
 void connect(Connection& connection, const Fixture& fixture, const char* name, SSL_SESSION* session) {

@@ -398,11 +398,7 @@ void install_by_hand(SSL_CTX* ctx) {
 }
 
 SslCtxPtr make_server(const PolicyPtr& policy) {
-  SslCtxPtr ctx{SSL_CTX_new(TLS_server_method())};
-  const test::Pki& pki = test::Pki::get();
-  SSL_CTX_use_certificate(ctx.get(), pki.server.get());
-  SSL_CTX_use_PrivateKey(ctx.get(), pki.server.key.get());
-  SSL_CTX_set1_groups_list(ctx.get(), "X25519:P-256");  // in TLS 1.2 also of the client's certificate
+  SslCtxPtr ctx = fuzz::make_server_ctx();
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_msg_callback(ctx.get(), see_message);
   if (policy == nullptr) {
@@ -431,22 +427,11 @@ Bytes second_client_hello(const Bytes& sent) {
   return there ? Bytes(sent.begin() + change_cipher_spec, sent.end()) : Bytes{};
 }
 
-int keep_session(SSL* ssl, SSL_SESSION* session) {
-  static_cast<SslSessionPtr*>(SSL_get_app_data(ssl))->reset(session);
-  return 1;
-}
-
 SslCtxPtr make_client(int version, const char* groups) {
-  SslCtxPtr ctx{SSL_CTX_new(TLS_client_method())};
+  SslCtxPtr ctx = fuzz::make_client_ctx(test::client1());
   SSL_CTX_set_min_proto_version(ctx.get(), version);
   SSL_CTX_set_max_proto_version(ctx.get(), version);
   SSL_CTX_set1_groups_list(ctx.get(), groups);
-  SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(ctx.get(), keep_session);
-  const test::Pki& pki = test::Pki::get();
-  SSL_CTX_use_certificate(ctx.get(), pki.client1.get());
-  SSL_CTX_use_PrivateKey(ctx.get(), pki.client1.key.get());
-  SSL_CTX_add1_chain_cert(ctx.get(), pki.intermediate1.get());
   return ctx;
 }
 
@@ -485,8 +470,7 @@ Recording record(const Server& host, int version, const char* groups, std::strin
     }
     expect(SSL_is_init_finished(server.get()) == 1, "the recorded connection completes");
     expect(SSL_session_reused(server.get()) == (session != nullptr ? 1 : 0), "the recorded session resumes");
-    SSL_set_shutdown(server.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_set_shutdown(client.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    for (SSL* ssl : {server.get(), client.get()}) test::close_in_order(ssl);
     session = std::move(kept);
   }
   run = nullptr;

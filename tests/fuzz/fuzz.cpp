@@ -151,6 +151,24 @@ void begin() {
   test::advance_time(start - std::time(nullptr));
 }
 
+client_tls::SslCtxPtr make_server_ctx() {
+  client_tls::SslCtxPtr ctx{SSL_CTX_new(TLS_server_method())};
+  const test::Pki& pki = test::Pki::get();
+  SSL_CTX_use_certificate(ctx.get(), pki.server.get());
+  SSL_CTX_use_PrivateKey(ctx.get(), pki.server.key.get());
+  SSL_CTX_set1_groups_list(ctx.get(), "X25519:P-256");
+  return ctx;
+}
+
+client_tls::SslCtxPtr make_client_ctx(const test::ClientOptions& options) {
+  client_tls::SslCtxPtr ctx = test::make_client_ctx(options);
+  SSL_CTX_sess_set_new_cb(ctx.get(), [](SSL* ssl, SSL_SESSION* session) {
+    static_cast<client_tls::SslSessionPtr*>(SSL_get_app_data(ssl))->reset(session);
+    return 1;
+  });
+  return ctx;
+}
+
 std::size_t move_bytes(SSL* from, SSL* to) {
   const Bytes bytes = take_written(from);
   give(to, bytes);

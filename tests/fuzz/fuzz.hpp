@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "client_tls/verdict.hpp"
+#include "support/client.hpp"
+#include "support/wire.hpp"
 
 namespace fuzz {
 
@@ -60,6 +62,12 @@ struct Edit {
 // With CLIENT_TLS_FUZZ_PLAIN_MEMORY in the environment, OpenSSL's own allocations bypass AddressSanitizer: for long
 // runs of handshakes, of which its bookkeeping is more than half.
 void begin();
+
+// A server's SSL_CTX with its certificate and two groups, which in TLS 1.2 are those of the client's certificate, too.
+client_tls::SslCtxPtr make_server_ctx();
+
+// A client's, whose SSLs keep the last session that they are given in the SslSessionPtr that is their app data.
+client_tls::SslCtxPtr make_client_ctx(const test::ClientOptions& options = {});
 
 // Moves what one end has written to where the other reads; how much it was.
 std::size_t move_bytes(SSL* from, SSL* to);

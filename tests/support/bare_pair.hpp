@@ -2,29 +2,20 @@
 // library relies on. Each callback of the server notes its name, and then does what the test says.
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "client_tls/openssl_ptr.hpp"
-#include "support/pki.hpp"
+#include "support/client.hpp"
+#include "support/mechanism.hpp"
+#include "support/wire.hpp"
 
 namespace bare {
 
-// The six ways in which OpenSSL resumes a session.
-enum class Mechanism : std::uint8_t { id12, ticket12, stateless13, stateful13, external12, external13 };
-inline constexpr std::array all_mechanisms{Mechanism::id12,       Mechanism::ticket12,   Mechanism::stateless13,
-                                           Mechanism::stateful13, Mechanism::external12, Mechanism::external13};
-inline constexpr std::array tls12_mechanisms{Mechanism::id12, Mechanism::ticket12, Mechanism::external12};
-inline constexpr std::array tls13_mechanisms{Mechanism::stateless13, Mechanism::stateful13, Mechanism::external13};
-std::string name_of(Mechanism mechanism);
-bool is_tls13(Mechanism mechanism);
-bool is_external(Mechanism mechanism);
+using namespace test;  // what it shares with the other kind of pair (pair.hpp), which is the library's
 
 // An SSL_CTX whose sessions are resumed by one mechanism. It trusts CA 1 and CA 2, asks for nothing, and has a session
 // id context.
@@ -67,18 +58,6 @@ class Server {
 // The verify callback that calls Server::on_verify: for SSL_set_verify.
 int verify(int preverified, X509_STORE_CTX* store);
 
-struct ClientOptions {
-  std::string server_name = "a.test";
-  std::vector<X509*> chain = {};  // leaf first; none if empty
-  EVP_PKEY* key = nullptr;
-  SSL_SESSION* session = nullptr;
-  std::function<void(SSL*)> adjust = {};  // before the handshake
-};
-
-ClientOptions client1();                                         // with Client 1's certificate and its intermediate
-ClientOptions client_with(const test::Certificate& identity);    // with one certificate
-ClientOptions able_to_authenticate_later(ClientOptions client);  // post-handshake authentication
-
 // One connection, whose handshake has run as far as it goes.
 class Pair {
  public:
@@ -93,17 +72,10 @@ class Pair {
   bool run();  // until neither side makes progress; whether both are done
   [[nodiscard]] bool done() const;
   [[nodiscard]] bool resumed() const { return SSL_session_reused(server_.get()) == 1; }
-  [[nodiscard]] int server_error() const { return server_error_; }    // SSL_get_error of the last step
-  [[nodiscard]] int server_reason() const { return server_reason_; }  // of the last entry on the error queue then
+  [[nodiscard]] int server_error() const { return server_step_.error; }    // SSL_get_error of the last step
+  [[nodiscard]] int server_reason() const { return server_step_.reason; }  // of the last entry on the error queue then
 
-  // What the client's side has seen.
-  struct Seen {
-    std::optional<int> alert;  // that the server sent
-    int certificate_requests = 0;
-    int tickets = 0;                  // NewSessionTicket messages, each with a ticket
-    std::size_t session_id_size = 0;  // in the last ServerHello
-  };
-  Seen seen;
+  SeenByClient seen;
 
   // The client's session as it would offer it next, the last ticket that it got; null if there is none.
   [[nodiscard]] client_tls::SslSessionPtr session() const;
@@ -119,8 +91,7 @@ class Pair {
   client_tls::SslPtr server_;
   client_tls::SslPtr client_;
   client_tls::SslSessionPtr session_;
-  int server_error_ = SSL_ERROR_NONE;
-  int server_reason_ = 0;
+  Step server_step_;
 };
 
 // Another connection, which offers the session of this one.

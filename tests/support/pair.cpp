@@ -1,11 +1,11 @@
 #include "support/pair.hpp"
 
-#include <openssl/err.h>
+#include <openssl/rand.h>
 
-#include <algorithm>
-#include <stdexcept>
+#include <array>
 
 #include "client_tls/server_name.hpp"
+#include "support/require.hpp"
 
 namespace test {
 namespace {
@@ -14,12 +14,6 @@ using client_tls::ClientTls;
 using client_tls::Phase;
 using client_tls::PhaseContext;
 
-constexpr std::size_t transport_size = std::size_t{256} * 1024;
-
-void require(bool good, const char* what) {
-  if (!good) throw std::runtime_error(what);
-}
-
 Server& server_of(SSL* ssl) {
   return *static_cast<Server*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
 }
@@ -27,12 +21,7 @@ Server& server_of(SSL* ssl) {
 int store_session(SSL* ssl, SSL_SESSION* session) {
   Server& server = server_of(ssl);
   ++server.new_session_calls;
-  unsigned size = 0;
-  const unsigned char* id = SSL_SESSION_get_id(session, &size);
-  std::vector<unsigned char> bytes(static_cast<std::size_t>(i2d_SSL_SESSION(session, nullptr)));
-  unsigned char* out = bytes.data();
-  i2d_SSL_SESSION(session, &out);
-  server.external_cache[std::string(reinterpret_cast<const char*>(id), size)] = std::move(bytes);
+  server.external_cache[id_of(session)] = bytes_of(session);
   return 0;
 }
 
@@ -40,16 +29,11 @@ SSL_SESSION* find_session(SSL* ssl, const unsigned char* id, int size, int* copy
   *copy = 0;
   Server& server = server_of(ssl);
   const auto found = server.external_cache.find({reinterpret_cast<const char*>(id), static_cast<std::size_t>(size)});
-  if (found == server.external_cache.end()) return nullptr;
-  const unsigned char* in = found->second.data();
-  return d2i_SSL_SESSION(nullptr, &in, static_cast<long>(found->second.size()));
+  return found == server.external_cache.end() ? nullptr : session_of(found->second).release();
 }
 
 void remove_session(SSL_CTX* ssl_ctx, SSL_SESSION* session) {
-  unsigned size = 0;
-  const unsigned char* id = SSL_SESSION_get_id(session, &size);
-  auto& cache = static_cast<Server*>(SSL_CTX_get_app_data(ssl_ctx))->external_cache;
-  cache.erase(std::string(reinterpret_cast<const char*>(id), size));
+  static_cast<Server*>(SSL_CTX_get_app_data(ssl_ctx))->external_cache.erase(id_of(session));
 }
 
 int call_client_hello(SSL* ssl, int* alert, void* server) {
@@ -65,33 +49,8 @@ int call_certificate(SSL* ssl, void* server) {
   return self.on_certificate(ssl);
 }
 
-// The client's side: what came over the wire.
-void see_handshake(Pair::Seen& seen, int version, std::span<const unsigned char> message) {
-  constexpr std::size_t server_hello_session_id_at = 4 + 2 + 32;
-  constexpr std::size_t ticket_length_at = 4 + 4;
-  switch (message[0]) {
-    case SSL3_MT_SERVER_HELLO:
-      seen.session_id_size = message[server_hello_session_id_at];
-      break;
-    case SSL3_MT_CERTIFICATE_REQUEST:
-      ++seen.certificate_requests;
-      break;
-    case SSL3_MT_NEWSESSION_TICKET:
-      if (version == TLS1_3_VERSION || message[ticket_length_at] != 0 || message[ticket_length_at + 1] != 0) {
-        ++seen.tickets;
-      }
-      break;
-    default:
-      break;
-  }
-}
-
-void see_message(int sent, int version, int type, const void* data, std::size_t size, SSL* /*ssl*/, void* argument) {
-  if (sent != 0 || size == 0) return;
-  auto& seen = static_cast<Pair*>(argument)->seen();
-  const std::span message{static_cast<const unsigned char*>(data), size};
-  if (type == SSL3_RT_HANDSHAKE) see_handshake(seen, version, message);
-  if (type == SSL3_RT_ALERT && size == 2) seen.alert = message[1];
+void see(int sent, int version, int type, const void* data, std::size_t size, SSL* /*ssl*/, void* pair) {
+  see_message(static_cast<Pair*>(pair)->seen(), sent, version, type, data, size);
 }
 
 int keep_session(SSL* ssl, SSL_SESSION* session) {
@@ -99,46 +58,7 @@ int keep_session(SSL* ssl, SSL_SESSION* session) {
   return 1;
 }
 
-void present(SSL_CTX* ssl_ctx, const ClientOptions& options) {
-  if (options.chain.empty()) return;
-  require(SSL_CTX_use_certificate(ssl_ctx, options.chain.front()) == 1, "client certificate");
-  require(SSL_CTX_use_PrivateKey(ssl_ctx, options.key) == 1, "client key");
-  for (std::size_t i = 1; i < options.chain.size(); ++i) {
-    require(SSL_CTX_add1_chain_cert(ssl_ctx, options.chain[i]) == 1, "client chain");
-  }
-}
-
-// One step of one side; what it wants, as SSL_get_error says.
-int step_of(SSL* ssl) {
-  std::array<char, 4096> data;
-  ERR_clear_error();
-  const int result = SSL_read(ssl, data.data(), static_cast<int>(data.size()));
-  const int error = SSL_get_error(ssl, result);
-  ERR_clear_error();
-  return error;
-}
-
-bool fatal(int error) {
-  return error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL;
-}
-
 }  // namespace
-
-std::string_view to_string(Mechanism mechanism) {
-  static constexpr std::array<std::string_view, all_mechanisms.size()> names{
-      "1.2 session id",      "1.2 ticket",         "1.3 stateless ticket",
-      "1.3 stateful ticket", "1.2 external cache", "1.3 external cache"};
-  return names.at(static_cast<std::size_t>(mechanism));
-}
-
-bool is_tls13(Mechanism mechanism) {
-  return mechanism == Mechanism::stateless13 || mechanism == Mechanism::stateful13 ||
-         mechanism == Mechanism::external13;
-}
-
-bool is_external(Mechanism mechanism) {
-  return mechanism == Mechanism::external12 || mechanism == Mechanism::external13;
-}
 
 Server::Server(Mechanism mechanism)
     : on_client_hello(bind_to_server_name),
@@ -174,93 +94,52 @@ Server::~Server() {
   ssl_ctx_.reset();
 }
 
-ClientOptions client1(std::string server_name) {
-  const Pki& pki = Pki::get();
-  return {.server_name = std::move(server_name),
-          .chain = {pki.client1.get(), pki.intermediate1.get()},
-          .key = pki.client1.key.get()};
-}
-
-ClientOptions client2(std::string server_name) {
-  const Pki& pki = Pki::get();
-  return {.server_name = std::move(server_name),
-          .chain = {pki.client2.get(), pki.intermediate2.get()},
-          .key = pki.client2.key.get()};
-}
-
 Pair::Pair(SSL_CTX* server, const ClientOptions& options, bool start) : server_(SSL_new(server)) {
   require(server_ != nullptr, "server");
   SSL_set_accept_state(server_.get());
   make_client(options);
-  connect();
   if (start) run();
 }
 
 Pair::~Pair() {
-  if (done()) SSL_set_shutdown(server_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  if (done()) close_in_order(server_.get());
 }
 
 void Pair::make_client(const ClientOptions& options) {
-  client_ctx_.reset(SSL_CTX_new(TLS_client_method()));
-  SSL_CTX* ctx = client_ctx_.get();
-  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(ctx, keep_session);
-  SSL_CTX_set_msg_callback(ctx, see_message);
-  SSL_CTX_set_msg_callback_arg(ctx, this);
-  present(ctx, options);
-  if (options.adjust_ctx) options.adjust_ctx(ctx);
-  client_.reset(SSL_new(ctx));
-  require(client_ != nullptr, "client");
-  SSL_set_app_data(client_.get(), this);
-  SSL_set_connect_state(client_.get());
-  if (options.post_handshake_auth) SSL_set_post_handshake_auth(client_.get(), 1);
-  if (!options.server_name.empty()) SSL_set_tlsext_host_name(client_.get(), options.server_name.c_str());
-  if (options.session != nullptr) {
-    // A copy as a client would have kept it: the same session can be offered more than once.
-    const client_tls::SslSessionPtr copy{SSL_SESSION_dup(options.session)};
-    SSL_set_session(client_.get(), copy.get());
-  }
-  if (options.adjust) options.adjust(client_.get());
-}
-
-void Pair::connect() {
-  BIO* server_end = nullptr;
-  BIO* client_end = nullptr;
-  require(BIO_new_bio_pair(&server_end, transport_size, &client_end, transport_size) == 1, "transport");
-  SSL_set_bio(server_.get(), server_end, server_end);
-  SSL_set_bio(client_.get(), client_end, client_end);
+  client_ctx_ = make_client_ctx(options);
+  SSL_CTX_sess_set_new_cb(client_ctx_.get(), keep_session);
+  SSL_CTX_set_msg_callback(client_ctx_.get(), see);
+  SSL_CTX_set_msg_callback_arg(client_ctx_.get(), this);
+  // A copy as a client would have kept it: the same session can be offered more than once.
+  const client_tls::SslSessionPtr copy{options.session != nullptr ? SSL_SESSION_dup(options.session) : nullptr};
+  client_ = test::make_client(client_ctx_.get(), options, copy.get(), this);
+  join(server_.get(), client_.get());
 }
 
 void Pair::clear(const ClientOptions& options) {
-  if (done()) SSL_set_shutdown(server_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  if (done()) close_in_order(server_.get());
   SSL_clear(server_.get());
   session_.reset();
   seen_ = {};
-  server_error_ = SSL_ERROR_NONE;
+  server_step_ = {};
   make_client(options);
-  connect();
   run();
 }
 
 void Pair::rewrite_client_hello(std::string_view from, std::string_view to, std::size_t not_before) {
-  step_of(client_.get());
-  BIO* wire = SSL_get_rbio(server_.get());
-  std::string hello(static_cast<std::size_t>(BIO_ctrl_pending(wire)), '\0');
-  require(BIO_read(wire, hello.data(), static_cast<int>(hello.size())) == static_cast<int>(hello.size()), "hello");
+  test::step(client_.get());
+  std::string hello = take_off_wire(server_.get());
   const auto found = hello.find(from, not_before);
   require(found != std::string::npos && from.size() == to.size(), "the bytes to replace");
   hello.replace(found, to.size(), to);
-  require(BIO_write(SSL_get_wbio(client_.get()), hello.data(), static_cast<int>(hello.size())) > 0, "hello");
+  require(put_on_wire(client_.get(), hello), "hello");
 }
 
 bool Pair::step() {
-  const auto written = [&] {
-    return BIO_number_written(SSL_get_wbio(client_.get())) + BIO_number_written(SSL_get_wbio(server_.get()));
-  };
-  const auto before = written();
-  step_of(client_.get());
-  if (!fatal(server_error_)) server_error_ = step_of(server_.get());
-  return written() != before;
+  const auto before = bytes_written(server_.get(), client_.get());
+  test::step(client_.get());
+  if (!server_step_.fatal()) server_step_ = test::step(server_.get());
+  return bytes_written(server_.get(), client_.get()) != before;
 }
 
 bool Pair::run() {
@@ -278,14 +157,11 @@ bool Pair::run() {
 }
 
 bool Pair::done() const {
-  return !fatal(server_error_) && SSL_is_init_finished(server_.get()) == 1 && SSL_is_init_finished(client_.get()) == 1;
+  return !server_step_.fatal() && SSL_is_init_finished(server_.get()) == 1 && SSL_is_init_finished(client_.get()) == 1;
 }
 
 client_tls::SslSessionPtr Pair::session() const {
-  SSL_SESSION* session = session_.get();
-  if (session == nullptr && SSL_version(client_.get()) == TLS1_2_VERSION) session = SSL_get_session(client_.get());
-  if (session == nullptr || SSL_SESSION_is_resumable(session) != 1) return nullptr;
-  return client_tls::SslSessionPtr(SSL_SESSION_dup(session));
+  return session_to_offer(client_.get(), session_.get());
 }
 
 std::string Pair::chain() const {
@@ -340,6 +216,22 @@ int ask(SSL* ssl, std::span<X509* const> hints) {
 int disable_reuse(SSL* ssl) {
   PhaseContext context{Phase::certificate};
   return ClientTls{ssl, context}.disable_session_reuse() ? 1 : 0;
+}
+
+void ask_unless_open(Server& server) {
+  server.on_certificate = [](SSL* ssl) {
+    const std::string_view name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    return name.starts_with("open") ? 1 : ask(ssl);
+  };
+}
+
+int own_session_id(SSL* /*ssl*/, unsigned char* id, unsigned* size) {
+  return RAND_bytes(id, static_cast<int>(*size));
+}
+
+int say_yes(X509_STORE_CTX* store, void* /*argument*/) {
+  X509_STORE_CTX_set_error(store, X509_V_OK);
+  return 1;
 }
 
 }  // namespace test

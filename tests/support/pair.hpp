@@ -2,28 +2,19 @@
 // the peer saw.
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "client_tls/client_tls.hpp"
 #include "client_tls/openssl_ptr.hpp"
-#include "support/pki.hpp"
+#include "support/client.hpp"
+#include "support/mechanism.hpp"
+#include "support/wire.hpp"
 
 namespace test {
-
-// The six ways in which OpenSSL resumes a session.
-enum class Mechanism : std::uint8_t { id12, ticket12, stateless13, stateful13, external12, external13 };
-inline constexpr std::array all_mechanisms{Mechanism::id12,       Mechanism::ticket12,   Mechanism::stateless13,
-                                           Mechanism::stateful13, Mechanism::external12, Mechanism::external13};
-std::string_view to_string(Mechanism mechanism);
-bool is_tls13(Mechanism mechanism);
-bool is_external(Mechanism mechanism);
 
 // A host that owns its callbacks: an SSL_CTX whose sessions are resumed by one mechanism, and the two callbacks as
 // plain functions, which a test replaces as it likes. Trusts CA 1 and CA 2.
@@ -49,20 +40,6 @@ class Server {
   client_tls::SslCtxPtr ssl_ctx_;
 };
 
-struct ClientOptions {
-  std::string server_name = "a.test";
-  std::vector<X509*> chain = {};  // leaf first; none if empty
-  EVP_PKEY* key = nullptr;
-  SSL_SESSION* session = nullptr;
-  bool post_handshake_auth = false;
-  std::function<void(SSL_CTX*)> adjust_ctx = {};  // before the SSL is made
-  std::function<void(SSL*)> adjust = {};          // before the handshake
-};
-
-// With Client 1's (2's) certificate and its intermediate.
-ClientOptions client1(std::string server_name = "a.test");
-ClientOptions client2(std::string server_name = "a.test");
-
 // One connection. Both sides can be looked at; the handshake has run as far as it goes.
 class Pair {
  public:
@@ -79,11 +56,7 @@ class Pair {
   bool run();
 
   // What the client's side has seen.
-  struct Seen {
-    std::optional<int> alert;  // that the server sent
-    int certificate_requests = 0;
-    int tickets = 0;                  // NewSessionTicket messages, each with a ticket
-    std::size_t session_id_size = 0;  // in the last ServerHello
+  struct Seen : SeenByClient {
     std::vector<std::string> ca_names;
   };
   [[nodiscard]] const Seen& seen() const { return seen_; }
@@ -91,7 +64,7 @@ class Pair {
 
   [[nodiscard]] bool done() const;
   [[nodiscard]] bool resumed() const { return SSL_session_reused(server_.get()) == 1; }
-  [[nodiscard]] int server_error() const { return server_error_; }  // SSL_get_error of the last step
+  [[nodiscard]] int server_error() const { return server_step_.error; }  // SSL_get_error of the last step
 
   // The client's session as it would offer it next; the last ticket it has got. Null if there is none to offer.
   [[nodiscard]] client_tls::SslSessionPtr session() const;
@@ -119,7 +92,6 @@ class Pair {
 
  private:
   void make_client(const ClientOptions& options);
-  void connect();
   bool step();
 
   client_tls::SslCtxPtr client_ctx_;
@@ -127,7 +99,7 @@ class Pair {
   client_tls::SslPtr client_;
   client_tls::SslSessionPtr session_;
   Seen seen_;
-  int server_error_ = SSL_ERROR_NONE;
+  Step server_step_;
 };
 
 // Empties the internal cache.
@@ -139,5 +111,12 @@ int bind_to_server_name(SSL* ssl);                                              
 int bind_with_limits(SSL* ssl, const client_tls::Limits& limits);                            // likewise
 int ask(SSL* ssl, std::span<X509* const> hints = {});                                        // a certificate callback
 int disable_reuse(SSL* ssl);                                                                 // likewise
+
+// Asks for a certificate under every name, except those that begin with "open".
+void ask_unless_open(Server& server);
+
+// What a host may do that the library does not expect of it.
+int own_session_id(SSL* ssl, unsigned char* id, unsigned* size);  // a callback of SSL_set_generate_session_id
+int say_yes(X509_STORE_CTX* store, void* argument);               // of SSL_CTX_set_cert_verify_callback
 
 }  // namespace test

@@ -7,14 +7,11 @@
 #include <atomic>
 #include <ctime>
 #include <memory>
-#include <stdexcept>
+
+#include "support/require.hpp"
 
 namespace test {
 namespace {
-
-void require(bool good, const char* what) {
-  if (!good) throw std::runtime_error(what);
-}
 
 void add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
   X509V3_CTX context;

@@ -16,6 +16,15 @@ std::vector<X509Ptr> share(std::initializer_list<const Certificate*> certificate
   return shared;
 }
 
+std::string_view to_string(ClientAuth request) {
+  if (request == ClientAuth::none) return "none";
+  return request == ClientAuth::optional ? "optional" : "required";
+}
+
+std::string_view to_string(Refusal refusal) {
+  return refusal == Refusal::handshake ? "handshake" : "host";
+}
+
 PolicyOptions asking(ClientAuth request) {
   return asking(request, {&Pki::get().ca1});
 }
@@ -24,6 +33,12 @@ PolicyOptions asking(ClientAuth request, std::initializer_list<const Certificate
   PolicyOptions options;
   options.request = request;
   options.anchors = share(anchors);
+  return options;
+}
+
+PolicyOptions requiring(Refusal refusal) {
+  PolicyOptions options = asking(ClientAuth::required);
+  options.refusal = refusal;
   return options;
 }
 

@@ -19,9 +19,15 @@ std::vector<client_tls::X509Ptr> share(std::initializer_list<const Certificate*>
 // The lists of CA 1 and CA 2, with nothing on them: the same ones each time.
 std::vector<client_tls::X509CrlPtr> empty_crls();
 
+std::string_view to_string(client_tls::ClientAuth request);
+std::string_view to_string(client_tls::Refusal refusal);
+
 // A policy that asks, and trusts CA 1, or those that are named.
 client_tls::PolicyOptions asking(client_tls::ClientAuth request = client_tls::ClientAuth::optional);
 client_tls::PolicyOptions asking(client_tls::ClientAuth request, std::initializer_list<const Certificate*> anchors);
+
+// One that requires a certificate, of CA 1, and by whom a client without is refused.
+client_tls::PolicyOptions requiring(client_tls::Refusal refusal);
 
 // Each option of a policy changed by itself, from asking(); the first one changes nothing.
 struct PolicyChange {

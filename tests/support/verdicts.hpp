@@ -1,6 +1,7 @@
 // Verdicts in a few words, and the clients and servers that they are about.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -59,6 +60,12 @@ std::vector<Certificate> chain_of(const Certificates&... certificates) {
   return chain;
 }
 
+// Client 1's chain.
+inline const std::vector<Certificate>& first_chain() {
+  static const auto chain = chain_of(Pki::get().client1, Pki::get().intermediate1);
+  return chain;
+}
+
 // A client with this chain, which OpenSSL would not let it have otherwise if its keys are weak. It borrows the chain.
 inline ClientOptions showing(const std::vector<Certificate>& chain, SSL_SESSION* session = nullptr) {
   ClientOptions options{.session = session};
@@ -70,6 +77,13 @@ inline ClientOptions showing(const std::vector<Certificate>& chain, SSL_SESSION*
     if (!good) throw std::runtime_error("client chain");
   };
   return options;
+}
+
+// What resumes the first connection's session, a little later; not resumed where there is none.
+inline std::unique_ptr<Pair> resume(Server& server, const Pair& first) {
+  static const std::vector<Certificate> nothing;  // but the session
+  const auto session = first.session();
+  return std::make_unique<Pair>(server, showing(nothing, session.get()));
 }
 
 enum class Way : bool { by_hand, by_policy };
