@@ -87,7 +87,7 @@ TEST_CASE("openssl: after a HelloRetryRequest client_hello, servername and certi
 TEST_CASE("openssl: the client's key is there before a ServerHello, and not before a HelloRetryRequest") {
   for (const Mechanism mechanism : {Mechanism::stateless13, Mechanism::stateful13}) {
     for (const bool retries : {false, true}) {
-      CAPTURE(name_of(mechanism), retries);
+      CAPTURE(to_string(mechanism), retries);
       Server server{mechanism};
       const Pair first{server};
       const ClientOptions client = retries ? retrying(server.ctx(), {}) : ClientOptions{};

@@ -1,6 +1,8 @@
 // Policies at work on single connections: who is asked, who is refused and how, and what a host can and cannot change.
 // What resumes is in resumption_matrix_test.cpp.
 
+#include <openssl/err.h>
+
 #include <atomic>
 #include <thread>
 
