@@ -2,9 +2,7 @@
 
 #include <array>
 #include <cerrno>
-#include <client_tls/json.hpp>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <system_error>
 
@@ -12,9 +10,6 @@ namespace reverse_proxy {
 namespace {
 
 using std::chrono::system_clock;
-
-// Lines keep the order in which their members were added.
-using LogLine = nlohmann::ordered_json;
 
 std::string format_utc(system_clock::time_point time, const char* format) {
   const std::time_t seconds = system_clock::to_time_t(time);
@@ -32,18 +27,6 @@ std::string timestamp(system_clock::time_point time) {
   return format_utc(whole, "%Y-%m-%dT%H:%M:%S.") + digits + "Z";
 }
 
-LogLine or_null(std::string_view text) {
-  return text.empty() ? LogLine(nullptr) : LogLine(text);
-}
-
-LogLine line_of(std::string_view client, std::string_view server_name) {
-  return {{"time", timestamp(system_clock::now())}, {"client", client}, {"server_name", or_null(server_name)}};
-}
-
-std::string text_of(const LogLine& line) {
-  return line.dump(-1, ' ', false, LogLine::error_handler_t::replace) + '\n';
-}
-
 }  // namespace
 
 AccessLog::AccessLog(const std::string& file) : file_(file == "-" ? stdout : std::fopen(file.c_str(), "ae")) {
@@ -51,27 +34,10 @@ AccessLog::AccessLog(const std::string& file) : file_(file == "-" ? stdout : std
     throw std::runtime_error("the log " + file + " cannot be opened: " + std::generic_category().message(errno));
 }
 
-void AccessLog::write(const RequestEntry& entry) {
-  LogLine line = line_of(entry.client, entry.server_name);
-  line["method"] = or_null(entry.method);
-  line["target"] = or_null(entry.target);
-  line["status"] = entry.status != 0 ? LogLine(entry.status) : LogLine(nullptr);
-  line["bytes_sent"] = entry.bytes_sent;
-  line["duration_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(entry.duration).count();
-  line["upstream"] = or_null(entry.upstream);
-  line["resumed"] = entry.resumed;
-  line["request"] = {{"tls", entry.tls ? LogLine(*entry.tls) : LogLine(nullptr)}};
-  if (!entry.error.empty()) line["error"] = entry.error;
-  write_line(text_of(line));
-}
-
-void AccessLog::write(const HandshakeEntry& entry) {
-  LogLine line = line_of(entry.client, entry.server_name);
-  line["error"] = entry.error;
-  write_line(text_of(line));
-}
-
-void AccessLog::write_line(const std::string& text) {
+void AccessLog::write(const LogLine& line) {
+  LogLine whole{{"time", timestamp(system_clock::now())}};
+  whole.update(line);
+  const std::string text = whole.dump(-1, ' ', false, LogLine::error_handler_t::replace) + '\n';
   const std::scoped_lock lock(mutex_);
   std::fwrite(text.data(), 1, text.size(), file_.get());
   std::fflush(file_.get());

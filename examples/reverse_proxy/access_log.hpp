@@ -2,51 +2,32 @@
 #pragma once
 
 #include <chrono>
-#include <client_tls/log.hpp>
-#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 namespace reverse_proxy {
 
-// A request and its response. What is empty, or 0 as the status, is not known: null in the log.
-struct RequestEntry {
-  std::string_view client;
-  std::string_view server_name;
-  std::string_view method;
-  std::string_view target;
-  unsigned status = 0;
-  std::uint64_t bytes_sent = 0;
-  std::chrono::steady_clock::duration duration{};
-  std::string_view upstream;
-  bool resumed = false;
-  std::optional<client_tls::LogEntry> tls;
-  std::string_view error;  // empty: none
-};
+// Keeps the order in which its members were added.
+using LogLine = nlohmann::ordered_json;
 
-// A handshake that failed: the only trace of a client that could not get in.
-struct HandshakeEntry {
-  std::string_view client;
-  std::string_view server_name;
-  std::string_view error;
-};
+// What is not known is null in the log.
+inline LogLine or_null(std::string_view text) {
+  return text.empty() ? LogLine(nullptr) : LogLine(text);
+}
 
 class AccessLog {
  public:
   // "-" is standard output; a file is appended to. Throws std::runtime_error.
   explicit AccessLog(const std::string& file);
 
-  // Each writes a line at once and as a whole. Any thread. What is not UTF-8 is replaced (U+FFFD).
-  void write(const RequestEntry& entry);
-  void write(const HandshakeEntry& entry);
+  // Writes the time and the line, at once and as a whole. Any thread. What is not UTF-8 is replaced (U+FFFD).
+  void write(const LogLine& line);
 
  private:
-  void write_line(const std::string& text);
-
   struct Close {
     void operator()(std::FILE* file) const noexcept {
       if (file != stdout) std::fclose(file);

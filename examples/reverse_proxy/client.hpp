@@ -2,14 +2,12 @@
 #pragma once
 
 #include <atomic>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <chrono>
 #include <cstddef>
 #include <string>
 #include <utility>
 
 #include "live_config.hpp"
-#include "stream.hpp"
+#include "net.hpp"
 #include "tls.hpp"
 
 namespace reverse_proxy {
@@ -21,11 +19,12 @@ struct Client {
         listener(its_listener),
         time_limits(configuration.get()->time_limits) {}
 
-  SSL* ssl() { return stream.ssl(); }
+  SSL* ssl() { return stream.native_handle(); }
+  TcpStream& tcp_layer() { return beast::get_lowest_layer(stream); }
 
-  HandshakeRecord handshake;
+  HandshakeRecord handshake;  // which outlives the stream's SSL
   TlsStream stream;
-  boost::beast::flat_buffer buffer;  // what has been read and not yet parsed
+  beast::flat_buffer buffer;  // what has been read and not yet parsed
   const LiveConfig& config;
   const std::size_t listener;  // its index in the configuration
   TimeLimits time_limits;      // of the configuration that the connection, or its last request, found in force

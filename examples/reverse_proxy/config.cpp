@@ -45,7 +45,7 @@ class ConfigReader {
 
   Config read() {
     const auto json = read_json(file_);
-    const ConfigNode root(*json, file_.string() + ": ");
+    const ConfigNode root(json, file_.string());
     root.expect_only({"threads", "log", "time_limits", "upstreams", "listeners"});
     Config config;
     config.threads = static_cast<unsigned>(root.find("threads") ? root.member("threads").number(0, max_threads) : 0);

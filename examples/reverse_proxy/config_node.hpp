@@ -3,8 +3,7 @@
 
 #include <filesystem>
 #include <initializer_list>
-#include <memory>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -21,11 +20,14 @@ class ConfigError : public std::runtime_error {
 };
 
 // A file as JSON. Throws ConfigError: unreadable, not JSON (with line and column), a name that an object has twice.
-std::shared_ptr<const nlohmann::json> read_json(const std::filesystem::path& file);
+nlohmann::json read_json(const std::filesystem::path& file);
 
+// Each function but find() throws ConfigError where the value is not what it asks for.
 class ConfigNode {
  public:
-  ConfigNode(const nlohmann::json& value, std::string place) : value_(&value), place_(std::move(place)) {}
+  ConfigNode(const nlohmann::json& value, std::string file,
+             nlohmann::json::json_pointer place = nlohmann::json::json_pointer())
+      : value_(&value), file_(std::move(file)), place_(std::move(place)) {}
 
   // The value is an object with none but these members.
   void expect_only(std::initializer_list<std::string_view> names) const;
@@ -44,8 +46,11 @@ class ConfigNode {
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
+  void expect(bool holds, const std::string& what) const;
+
   const nlohmann::json* value_;
-  std::string place_;  // the file, then a JSON pointer (RFC 6901)
+  std::string file_;
+  nlohmann::json::json_pointer place_;
 };
 
 }  // namespace reverse_proxy

@@ -1,5 +1,6 @@
 #include "connection.hpp"
 
+#include <array>
 #include <boost/asio/post.hpp>
 #include <string>
 
@@ -28,14 +29,14 @@ std::string why(Client& client, const ErrorCode& error) {
 
 Connection::Connection(tcp::socket socket, asio::ssl::context& context, const LiveConfig& config, std::size_t listener,
                        AccessLog& log)
-    : client_(std::move(socket), context, config, listener), upstream_(client_.stream.tcp().get_executor()), log_(log) {
-  client_.address = address_of(client_.stream.tcp().socket());
+    : client_(std::move(socket), context, config, listener), upstream_(client_.stream.get_executor()), log_(log) {
+  client_.address = address_of(client_.tcp_layer().socket());
 }
 
 Task<void> Connection::run() {
   const bool done = co_await handshake();
   if (!done) {
-    co_await client_.stream.within(moment).drain();
+    co_await drain();
     co_return;
   }
   After after = After::keep_alive;
@@ -51,18 +52,21 @@ Task<void> Connection::run() {
 
 void Connection::stop() {
   client_.last_exchange = true;
-  asio::post(client_.stream.tcp().get_executor(), [self = shared_from_this()] {
-    if (self->waiting_) self->client_.stream.tcp().cancel();
+  asio::post(client_.stream.get_executor(), [self = shared_from_this()] {
+    if (self->waiting_) self->client_.tcp_layer().cancel();
   });
 }
 
 Task<bool> Connection::handshake() {
   attach(client_.ssl(), client_.handshake);
-  client_.stream.within(client_.time_limits.handshake);
-  const ErrorCode error = co_await client_.stream.handshake();
+  ErrorCode ignored;
+  client_.tcp_layer().socket().set_option(tcp::no_delay(true), ignored);
+  client_.tcp_layer().expires_after(client_.time_limits.handshake);
+  const auto [error] = co_await client_.stream.async_handshake(asio::ssl::stream_base::server, as_result);
   if (error) {
-    const std::string text = "handshake: " + why(client_, error);
-    log_.write(HandshakeEntry{client_.address, client_.handshake.server_name.view(), text});
+    log_.write({{"client", client_.address},  // the only trace of a client that could not get in
+                {"server_name", or_null(client_.handshake.server_name.view())},
+                {"error", "handshake: " + why(client_, error)}});
   }
   co_return !error;
 }
@@ -71,20 +75,31 @@ Task<bool> Connection::handshake() {
 Task<bool> Connection::wait_for_request() {
   if (client_.buffer.size() > 0) co_return true;
   if (client_.last_exchange) co_return false;
-  Stream& stream = client_.stream.within(client_.time_limits.idle);
+  client_.tcp_layer().expires_after(client_.time_limits.idle);
   waiting_ = true;
-  const auto [error, size] = co_await stream.read_some(client_.buffer.prepare(4096));
+  const auto [error, size] = co_await client_.stream.async_read_some(client_.buffer.prepare(read_size), as_result);
   waiting_ = false;
   client_.buffer.commit(size);
   co_return !error && size > 0;
 }
 
+Task<void> Connection::say_goodbye() {
+  client_.tcp_layer().expires_after(moment);
+  co_await client_.stream.async_shutdown(as_result);  // sends close_notify, and waits for the client's
+  co_await drain();
+}
+
 // A socket that is closed with bytes unread resets the connection, and the client may lose the response, or the alert,
 // that it has not read yet: so the rest is read, for a moment, and dropped (RFC 9112, section 9.6).
-Task<void> Connection::say_goodbye() {
-  client_.stream.within(moment);
-  co_await client_.stream.shutdown();
-  co_await client_.stream.within(moment).drain();
+Task<void> Connection::drain() {
+  ErrorCode failed;
+  client_.tcp_layer().socket().shutdown(tcp::socket::shutdown_send, failed);
+  client_.tcp_layer().expires_after(moment);
+  std::array<char, 4096> dropped{};
+  while (!failed) {
+    const auto [error, size] = co_await client_.tcp_layer().async_read_some(asio::buffer(dropped), as_result);
+    failed = error;
+  }
 }
 
 }  // namespace reverse_proxy

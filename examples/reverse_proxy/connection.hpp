@@ -25,6 +25,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> handshake();
   Task<bool> wait_for_request();
   Task<void> say_goodbye();
+  Task<void> drain();
 
   Client client_;
   UpstreamConnection upstream_;

@@ -1,12 +1,12 @@
 #include "exchange.hpp"
 
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/string.hpp>
-#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <client_tls/install.hpp>
+#include <client_tls/json.hpp>
 #include <string_view>
-
-#include "message_io.hpp"
 
 namespace reverse_proxy {
 namespace {
@@ -29,12 +29,12 @@ Exchange::Exchange(Client& client, UpstreamConnection& upstream, AccessLog& log)
 }
 
 Task<After> Exchange::run() {
-  Verdict verdict = co_await read_head();
-  if (!verdict) verdict = rewrite();
-  if (!verdict) verdict = access();
-  if (!verdict) verdict = co_await balancer();
-  if (verdict) {
-    co_await answer(*verdict);
+  Refused refused = co_await read_head();
+  if (!refused) refused = rewrite();
+  if (!refused) refused = access();
+  if (!refused) refused = co_await balancer();
+  if (refused) {
+    co_await answer(*refused);
   } else {
     co_await header_filter();
     co_await body_filter();
@@ -43,9 +43,9 @@ Task<After> Exchange::run() {
   co_return after_;
 }
 
-Task<Exchange::Verdict> Exchange::read_head() {
-  Stream& stream = client_.stream.within(client_.time_limits.header);
-  const ErrorCode error = co_await reverse_proxy::read_head(stream, client_.buffer, request_);
+Task<Exchange::Refused> Exchange::read_head() {
+  client_.tcp_layer().expires_after(client_.time_limits.header);
+  const auto [error, size] = co_await http::async_read_header(client_.stream, client_.buffer, request_, as_result);
   if (!error) co_return std::nullopt;
   after_ = After::close;
   error_ = "request: " + error.message();
@@ -57,7 +57,7 @@ Task<Exchange::Verdict> Exchange::read_head() {
 }
 
 // The request becomes one that means the same to the proxy and to the upstream, or is refused.
-Exchange::Verdict Exchange::rewrite() {
+Exchange::Refused Exchange::rewrite() {
   const auto& request = request_.get();
   after_ = After::close;  // of a client that speaks another HTTP, nothing more is read
   if (const auto ambiguity = ambiguity_of(request)) {
@@ -78,7 +78,7 @@ Exchange::Verdict Exchange::rewrite() {
 
 // The policy was chosen by the name in the handshake: a request for another name must not profit from it, nor one that
 // comes when the name has another policy by now.
-Exchange::Verdict Exchange::access() {
+Exchange::Refused Exchange::access() {
   context_.enter(Phase::access);
   if (target_.host != client_.handshake.server_name) {
     return Refusal{http::status::misdirected_request, "this connection is for another host"};
@@ -115,36 +115,32 @@ bool Exchange::find_site() {
 }
 
 // Asks the upstream, up to the head of its response.
-Task<Exchange::Verdict> Exchange::balancer() {
+Task<Exchange::Refused> Exchange::balancer() {
   context_.enter(Phase::balancer);
-  const auto request = upstream_request();
   upstream_asked_ = true;
-  Verdict verdict;
-  ErrorCode error = co_await upstream_.open(*site_->upstream, client_.time_limits.upstream);
-  if (!error) error = co_await ask_upstream(request, verdict);
+  Refused refused;
+  ErrorCode error = co_await ask_upstream(refused);
   if (error && can_repeat()) {
     upstream_.close();
-    error = co_await upstream_.open(*site_->upstream, client_.time_limits.upstream);
-    if (!error) error = co_await ask_upstream(request, verdict);
+    error = co_await ask_upstream(refused);
   }
-  if (!error && !verdict) co_return std::nullopt;
+  if (!error && !refused) co_return std::nullopt;
   upstream_.close();
   if (!request_.is_done()) after_ = After::close;
-  if (verdict) co_return verdict;
+  if (refused) co_return refused;
   error_ = "upstream: " + error.message();
   if (error == beast::error::timeout) co_return Refusal{http::status::gateway_timeout, "the upstream is too slow"};
   co_return Refusal{http::status::bad_gateway, "the upstream cannot be reached"};
 }
 
-RequestHead Exchange::upstream_request() {
-  const auto& client_request = request_.get();
-  RequestHead request;
-  request.method_string(client_request.method_string());
-  request.target(target_.path);
-  copy_end_to_end(client_request, request);
+http::request<http::buffer_body> Exchange::upstream_request() {
+  auto request = request_.get();
+  remove_hop_by_hop(request);
   remove_forgeable(request);
+  request.target(target_.path);
+  append_via(request, request.version());
+  request.version(11);
   request.set(http::field::host, client_.handshake.server_name.view());
-  request.set(http::field::via, "1.1 reverse_proxy");
   request.set("X-Forwarded-For", client_.address);
   request.set("X-Forwarded-Proto", "https");
   if (site_->forward_client_certificate) set_client_certificate(request, verified_chain_);
@@ -156,24 +152,28 @@ RequestHead Exchange::upstream_request() {
   return request;
 }
 
-Task<ErrorCode> Exchange::ask_upstream(const RequestHead& request, Verdict& verdict) {
-  const std::string head = text_of(request);
-  const ErrorCode error = co_await upstream_.stream().write(asio::buffer(head));
+Task<ErrorCode> Exchange::ask_upstream(Refused& refused) {
+  const auto limit = client_.time_limits.upstream;
+  Outgoing<true> request{upstream_request()};
+  const ErrorCode not_open = co_await upstream_.open(site_->upstream->endpoint, limit);
+  if (not_open) co_return not_open;
+  upstream_.stream().expires_after(limit);
+  const auto [error, size] = co_await http::async_write_header(upstream_.stream(), request.serializer, as_result);
   if (error) co_return error;
-  if (!request_.is_done()) verdict = co_await send_body();
-  if (verdict) co_return ErrorCode{};
+  if (!request_.is_done()) refused = co_await send_body(request);
+  if (refused) co_return ErrorCode{};
   co_return co_await read_response_head();
 }
 
-Task<Exchange::Verdict> Exchange::send_body() {
+Task<Exchange::Refused> Exchange::send_body(Outgoing<true>& request) {
   const auto limit = client_.time_limits.body;
   if (request_.get().count(http::field::expect) > 0) {
-    Stream& stream = client_.stream.within(limit);
-    co_await stream.write(asio::buffer(go_on));  // if it fails, so does the reading that follows
+    client_.tcp_layer().expires_after(limit);  // if it fails, so does the reading that follows
+    co_await asio::async_write(client_.stream, asio::buffer(go_on), as_result);
   }
-  const BodySource<true> source{client_.stream, client_.buffer, request_, limit};
-  const BodySink sink{upstream_.stream(), request_.chunked(), upstream_.limit()};
-  const auto [size, broken] = co_await relay_body(source, sink);
+  const auto [size, broken] =
+      co_await relay_body(BodySource<TlsStream, true>{client_.stream, client_.buffer, request_, limit},
+                          BodySink<TcpStream, true>{upstream_.stream(), request, client_.time_limits.upstream});
   if (!broken) co_return std::nullopt;
   after_ = After::close;
   // An upstream that stops listening may have said why.
@@ -189,7 +189,9 @@ Task<ErrorCode> Exchange::read_response_head() {
     parser.header_limit(max_head_size);
     parser.body_limit(boost::none);
     parser.skip(request_.get().method() == http::verb::head);
-    const ErrorCode error = co_await reverse_proxy::read_head(upstream_.stream(), upstream_.buffer(), parser);
+    upstream_.stream().expires_after(client_.time_limits.upstream);
+    const auto [error, size] =
+        co_await http::async_read_header(upstream_.stream(), upstream_.buffer(), parser, as_result);
     if (error) co_return error;
     const auto status = parser.get().result_int();
     if (status == 101) break;  // nobody asked for another protocol
@@ -209,26 +211,27 @@ Task<void> Exchange::header_filter() {
   context_.enter(Phase::header_filter);
   const auto& parser = *upstream_response_;
   const bool http_1_1 = request_.get().version() >= 11;
-  response_.result(parser.get().result_int());
-  response_.reason(parser.get().reason());
-  response_.version(request_.get().version());
-  copy_end_to_end(parser.get(), response_);
+  auto& response = response_.message;
+  response.base() = parser.get().base();
+  remove_hop_by_hop(response);
+  append_via(response, response.version());
+  response.version(request_.get().version());
   const auto length = parser.chunked() ? boost::none : parser.content_length();
   if (length) {
-    response_.content_length(length);
+    response.content_length(length);
   } else if (!parser.is_done()) {
-    if (http_1_1) response_.chunked(true);
+    if (http_1_1) response.chunked(true);
     if (!http_1_1) after_ = After::close;  // whose coming is the end of the body
   }
   if (!request_.keep_alive() || !request_.is_done() || client_.last_exchange) after_ = After::close;
-  response_.keep_alive(after_ == After::keep_alive);
-  const std::string head = text_of(response_);
-  const ErrorCode error = co_await client_.stream.within(client_.time_limits.body).write(asio::buffer(head));
+  response.keep_alive(after_ == After::keep_alive);
+  client_.tcp_layer().expires_after(client_.time_limits.body);
+  const auto [error, size] = co_await http::async_write_header(client_.stream, response_.serializer, as_result);
   if (error) {
     error_ = "response: " + error.message();
     after_ = After::abort;
   } else {
-    status_ = response_.result_int();
+    status_ = response.result_int();
   }
 }
 
@@ -236,9 +239,10 @@ Task<void> Exchange::body_filter() {
   context_.enter(Phase::body_filter);
   auto& parser = *upstream_response_;
   if (after_ != After::abort && !parser.is_done()) {
-    const BodySource<false> source{upstream_.stream(), upstream_.buffer(), parser, upstream_.limit()};
-    const BodySink sink{client_.stream, response_.chunked(), client_.time_limits.body};
-    const auto [size, broken] = co_await relay_body(source, sink);
+    const auto limit = client_.time_limits.upstream;
+    const auto [size, broken] =
+        co_await relay_body(BodySource<TcpStream, false>{upstream_.stream(), upstream_.buffer(), parser, limit},
+                            BodySink<TlsStream, false>{client_.stream, response_, client_.time_limits.body});
     bytes_sent_ = size;
     if (broken) {
       error_ = (broken->side == Side::source ? "upstream: " : "response: ") + broken->error.message();
@@ -253,18 +257,18 @@ Task<void> Exchange::answer(const Refusal& refusal) {
   const bool parsed = request_.is_header_done();
   if (!parsed || !request_.is_done() || !request_.keep_alive() || client_.last_exchange) after_ = After::close;
   const std::string body = refusal.reason + '\n';
-  ResponseHead response(refusal.status, parsed ? request_.get().version() : 11);
+  const bool with_body = !parsed || request_.get().method() != http::verb::head;
+  http::response<http::string_body> response(refusal.status, parsed ? request_.get().version() : 11);
   response.set(http::field::date, http_date(std::chrono::system_clock::now()));
   response.set(http::field::content_type, "text/plain");
   response.keep_alive(after_ == After::keep_alive);
   response.content_length(body.size());
-  std::string text = text_of(response);
-  const bool with_body = !parsed || request_.get().method() != http::verb::head;
-  if (with_body) text += body;
-  const ErrorCode error = co_await client_.stream.within(client_.time_limits.body).write(asio::buffer(text));
+  if (with_body) response.body() = body;
+  client_.tcp_layer().expires_after(client_.time_limits.body);
+  const auto [error, size] = co_await http::async_write(client_.stream, response, as_result);
   if (!error) {
     status_ = response.result_int();
-    bytes_sent_ = with_body ? body.size() : 0;
+    bytes_sent_ = response.body().size();
     co_return;
   }
   after_ = After::abort;
@@ -275,19 +279,21 @@ void Exchange::log() {
   context_.enter(Phase::log);
   const auto& request = request_.get();
   const auto tls = tls_.log_entry();
-  RequestEntry entry;
-  entry.client = client_.address;
-  entry.server_name = client_.handshake.server_name.view();
-  entry.method = request.method_string();
-  entry.target = request.target();
-  entry.status = status_;
-  entry.bytes_sent = bytes_sent_;
-  entry.duration = std::chrono::steady_clock::now() - start_;
-  if (upstream_asked_) entry.upstream = site_->upstream->name;
-  entry.resumed = SSL_session_reused(client_.ssl()) == 1;
-  if (tls) entry.tls = *tls;
-  entry.error = error_;
-  log_.write(entry);
+  const auto duration = std::chrono::steady_clock::now() - start_;
+  LogLine line{
+      {"client", client_.address},
+      {"server_name", or_null(client_.handshake.server_name.view())},
+      {"method", or_null(request.method_string())},
+      {"target", or_null(request.target())},
+      {"status", status_ != 0 ? LogLine(status_) : LogLine(nullptr)},
+      {"bytes_sent", bytes_sent_},
+      {"duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()},
+      {"upstream", upstream_asked_ ? LogLine(site_->upstream->name) : LogLine(nullptr)},
+      {"resumed", SSL_session_reused(client_.ssl()) == 1},
+      {"request", {{"tls", tls ? LogLine(*tls) : LogLine(nullptr)}}},
+  };
+  if (!error_.empty()) line["error"] = error_;
+  log_.write(line);
 }
 
 }  // namespace reverse_proxy

@@ -11,7 +11,7 @@
 #include "access_log.hpp"
 #include "client.hpp"
 #include "forwarding.hpp"
-#include "http.hpp"
+#include "relay.hpp"
 #include "upstream.hpp"
 
 namespace reverse_proxy {
@@ -32,20 +32,20 @@ class Exchange {
     http::status status;
     std::string reason;
   };
-  using Verdict = std::optional<Refusal>;  // empty: go on
+  using Refused = std::optional<Refusal>;  // empty: go on
 
-  Task<Verdict> read_head();
-  Verdict rewrite();
-  Verdict access();
+  Task<Refused> read_head();
+  Refused rewrite();
+  Refused access();
   bool find_site();
-  Task<Verdict> balancer();
+  Task<Refused> balancer();
   Task<void> header_filter();
   Task<void> body_filter();
   void log();
 
-  RequestHead upstream_request();
-  Task<ErrorCode> ask_upstream(const RequestHead& request, Verdict& verdict);
-  Task<Verdict> send_body();
+  http::request<http::buffer_body> upstream_request();
+  Task<ErrorCode> ask_upstream(Refused& refused);
+  Task<Refused> send_body(Outgoing<true>& request);
   Task<ErrorCode> read_response_head();
   Task<void> answer(const Refusal& refusal);
   [[nodiscard]] bool can_repeat() const;
@@ -58,13 +58,13 @@ class Exchange {
   client_tls::PhaseContext context_{client_tls::Phase::rewrite};
   client_tls::ClientTls tls_;
 
-  RequestParser request_;
+  Incoming<true> request_;
   Target target_;
   std::shared_ptr<const Config> config_;  // in force when the request's head had come; what follows is of it
   const Site* site_ = nullptr;
   std::string verified_chain_;  // PEM; empty unless the client proved who it is
-  std::optional<ResponseParser> upstream_response_;
-  ResponseHead response_;
+  std::optional<Incoming<false>> upstream_response_;
+  Outgoing<false> response_;
 
   After after_ = After::keep_alive;
   unsigned status_ = 0;  // of the response that was begun

@@ -4,16 +4,29 @@
 #include <array>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/rfc7230.hpp>
-#include <set>
-#include <span>
+#include <string>
 #include <vector>
 
 namespace reverse_proxy {
 namespace {
 
-constexpr std::array<std::string_view, 10> hop_by_hop{
-    "connection", "content-length", "expect",  "keep-alive",        "proxy-connection",
-    "te",         "trailer",        "upgrade", "transfer-encoding", "proxy-authenticate",
+// What Via calls the proxy by: a host's name and port are nobody's business.
+constexpr std::string_view pseudonym = "reverse_proxy";
+
+// Proxy-Status is not among them: it is for the client, through every proxy (RFC 9209).
+constexpr std::array hop_by_hop{
+    http::field::connection,
+    http::field::content_length,
+    http::field::expect,
+    http::field::keep_alive,
+    http::field::proxy_authenticate,
+    http::field::proxy_authentication_info,
+    http::field::proxy_authorization,
+    http::field::proxy_connection,
+    http::field::te,
+    http::field::trailer,
+    http::field::transfer_encoding,
+    http::field::upgrade,
 };
 
 constexpr std::array<std::string_view, 8> forgeable{
@@ -21,21 +34,9 @@ constexpr std::array<std::string_view, 8> forgeable{
     "x-forwarded-host", "x-forwarded-port",  "x-forwarded-proto", "x-real-ip",
 };
 
-// ASCII letters in lower case.
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(),
-                         [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); });
-  return lower;
-}
-
-std::set<std::string> named_by_connection(const http::fields& fields) {
-  std::set<std::string> names;
-  for (const auto& field : fields) {
-    if (field.name() != http::field::connection) continue;
-    for (const auto token : http::token_list(field.value())) names.insert(lower_case(token));
-  }
-  return names;
+bool is_forgeable(std::string name) {
+  std::ranges::replace(name, '_', '-');
+  return std::ranges::any_of(forgeable, [&](std::string_view one) { return beast::iequals(name, one); });
 }
 
 // "a.test:8443" is the host "a.test", in the form in which the handshake's name is compared.
@@ -47,24 +48,6 @@ std::optional<client_tls::ServerName> host_of(std::string_view authority) {
   }
   const auto name = client_tls::ServerName::parse(authority);
   return name ? std::optional(*name) : std::nullopt;
-}
-
-// A PEM certificate's lines between BEGIN and END, joined, are its DER in base64: what RFC 8941 puts between colons.
-std::vector<std::string> byte_sequences(std::string_view pem_chain) {
-  std::vector<std::string> all;
-  while (!pem_chain.empty()) {
-    const std::size_t end = std::min(pem_chain.find('\n'), pem_chain.size());
-    const std::string_view line = pem_chain.substr(0, end);
-    pem_chain.remove_prefix(std::min(end + 1, pem_chain.size()));
-    if (line.starts_with("-----BEGIN")) {
-      all.emplace_back(":");
-    } else if (line.starts_with("-----END")) {
-      all.back() += ':';
-    } else {
-      all.back() += line;
-    }
-  }
-  return all;
 }
 
 }  // namespace
@@ -92,7 +75,7 @@ std::optional<Target> target_of(const http::request_header<>& request) {
   if (target.starts_with('/') || (target == "*" && request.method() == http::verb::options)) {
     return Target{.path = std::string(target), .host = host_of(request[http::field::host])};
   }
-  if (lower_case(target.substr(0, scheme.size())) != scheme) return std::nullopt;
+  if (!beast::iequals(target.substr(0, scheme.size()), scheme)) return std::nullopt;
   const std::string_view rest = target.substr(scheme.size());
   const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
   const std::string_view path = rest.substr(end);
@@ -101,35 +84,30 @@ std::optional<Target> target_of(const http::request_header<>& request) {
   return parts;
 }
 
-void copy_end_to_end(const http::fields& from, http::fields& to) {
-  const auto named = named_by_connection(from);
-  for (const auto& field : from) {
-    const std::string name = lower_case(field.name_string());
-    if (std::ranges::find(hop_by_hop, name) != hop_by_hop.end() || named.contains(name)) continue;
-    to.insert(field.name_string(), field.value());
+void remove_hop_by_hop(http::fields& fields) {
+  std::vector<std::string> named;  // by Connection, in whose own memory they stand
+  const auto [begin, end] = fields.equal_range(http::field::connection);
+  for (auto field = begin; field != end; ++field) {
+    for (const auto name : http::token_list(field->value())) named.emplace_back(name);
   }
+  for (const auto& name : named) fields.erase(name);
+  for (const auto name : hop_by_hop) fields.erase(name);
+}
+
+void append_via(http::fields& fields, unsigned version) {
+  std::string all;
+  const auto [begin, end] = fields.equal_range(http::field::via);
+  for (auto field = begin; field != end; ++field) all.append(field->value()).append(", ");
+  all += version == 10 ? "1.0 " : "1.1 ";
+  fields.set(http::field::via, all.append(pseudonym));
 }
 
 void remove_forgeable(http::fields& fields) {
-  std::set<std::string> names;
+  std::vector<std::string> names;
   for (const auto& field : fields) {
-    std::string name = lower_case(field.name_string());
-    std::ranges::replace(name, '_', '-');
-    if (std::ranges::find(forgeable, name) != forgeable.end()) names.emplace(field.name_string());
+    if (is_forgeable(field.name_string())) names.emplace_back(field.name_string());
   }
   for (const auto& name : names) fields.erase(name);
-}
-
-void set_client_certificate(http::fields& fields, std::string_view pem_chain) {
-  const auto certificates = byte_sequences(pem_chain);
-  if (certificates.empty()) return;
-  fields.set("Client-Cert", certificates.front());
-  std::string others;
-  for (const auto& certificate : std::span(certificates).subspan(1)) {
-    if (!others.empty()) others += ", ";
-    others += certificate;
-  }
-  if (!others.empty()) fields.set("Client-Cert-Chain", others);
 }
 
 }  // namespace reverse_proxy

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "http.hpp"
+#include "net.hpp"
 
 namespace reverse_proxy {
 
@@ -22,15 +22,16 @@ struct Target {
 };
 std::optional<Target> target_of(const http::request_header<>& request);
 
-// Copies the fields that are not about this connection alone (RFC 9110, section 7.6.1), nor about the message's
+// Removes the fields that are about one connection alone (RFC 9110, section 7.6.1), and those about the message's
 // framing, which each side of a proxy decides for itself.
-void copy_end_to_end(const http::fields& from, http::fields& to);
+void remove_hop_by_hop(http::fields& fields);
+
+// Appends this proxy to those that the message has come through (RFC 9110, section 7.6.3). The version is the one in
+// which it was received, 10 or 11.
+void append_via(http::fields& fields, unsigned version);
 
 // Removes whatever could be taken for what the proxy itself says of the client: Client-Cert and Client-Cert-Chain
 // (RFC 9440, section 2.4), X-Forwarded-*, Forwarded; with underscores too, as CGI and WSGI make both the same.
 void remove_forgeable(http::fields& fields);
-
-// Client-Cert, and Client-Cert-Chain where there is more than one certificate (RFC 9440, section 2), from a PEM chain.
-void set_client_certificate(http::fields& fields, std::string_view pem_chain);
 
 }  // namespace reverse_proxy

@@ -1,26 +1,26 @@
 #include "server.hpp"
 
+#include <algorithm>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <exception>
 #include <iostream>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "access_log.hpp"
-#include "asio.hpp"
 #include "connection.hpp"
+#include "net.hpp"
 #include "tls.hpp"
 
 namespace reverse_proxy {
@@ -30,6 +30,22 @@ namespace {
 asio::ssl::context share(SSL_CTX* ssl_ctx) {
   SSL_CTX_up_ref(ssl_ctx);
   return asio::ssl::context(ssl_ctx);
+}
+
+std::size_t thread_count(unsigned configured) {
+  return configured != 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
+}
+
+// A coroutine that ends by an exception ends with a word on standard error, and nothing else ends with it. Nothing here
+// needs memory, of which there may be none.
+void report(const char* what, const std::exception_ptr& failure) noexcept {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    std::cerr << what << ": " << error.what() << '\n';
+  } catch (...) {
+    std::cerr << what << ": an unknown exception\n";
+  }
 }
 
 class Server {
@@ -46,148 +62,135 @@ class Server {
   };
 
   void listen(std::size_t index, const ListenerConfig& config);
+  void accept_on(Listener& listener);
   Task<void> accept(Listener& listener);
-  Task<void> serve(std::shared_ptr<Connection> connection);
-  Task<void> wait_for_signals();
-  Task<void> reload_on_signals();
-  void stop_connections();
+  void start(tcp::socket socket, Listener& listener);
+  void reload_on_signals();
+  Task<void> reload();
+  Task<void> stop_on_signal();
   void end_when_empty();
-  void enter(const std::shared_ptr<Connection>& connection);
-  void leave(const std::shared_ptr<Connection>& connection);
 
   LiveConfig& config_;
   AccessLog log_;
-  asio::io_context io_;
-  asio::any_io_executor control_{asio::make_strand(io_)};  // the signals and the acceptors
+  asio::thread_pool io_;
+  asio::any_io_executor control_{asio::make_strand(io_)};  // what follows but the reloading is touched on it alone
   asio::signal_set signals_{control_, SIGTERM, SIGINT};
   asio::steady_timer shutdown_timer_{control_};
   std::vector<std::unique_ptr<Listener>> listeners_;
-  asio::thread_pool reloading_{1};  // a thread that reads files while the others serve
-  asio::signal_set hangups_{reloading_, SIGHUP};
-
-  std::mutex mutex_;  // for what follows
   std::set<std::shared_ptr<Connection>> connections_;
   bool stopping_ = false;
+
+  asio::thread_pool reloading_{1};  // a thread that reads files while the others serve
+  asio::signal_set hangups_{reloading_, SIGHUP};
 };
 
-Server::Server(LiveConfig& config) : config_(config), log_(config.get()->log) {
+Server::Server(LiveConfig& config)
+    : config_(config), log_(config.get()->log), io_(thread_count(config.get()->threads)) {
   const auto at_start = config.get();
   for (std::size_t i = 0; const auto& listener : at_start->listeners) listen(i++, listener);
 }
 
 void Server::listen(std::size_t index, const ListenerConfig& config) {
   install_policies(config.ssl_ctx.get(), config_.policies(index));
-  auto& listener = *listeners_.emplace_back(
-      std::make_unique<Listener>(Listener{index, share(config.ssl_ctx.get()), tcp::acceptor(control_)}));
   const tcp::endpoint endpoint(asio::ip::make_address(config.endpoint.address), config.endpoint.port);
-  std::ostringstream name;
-  name << endpoint;
   try {
-    listener.acceptor.open(endpoint.protocol());
-    listener.acceptor.set_option(tcp::acceptor::reuse_address(true));
-    listener.acceptor.bind(endpoint);
-    listener.acceptor.listen();
+    listeners_.push_back(
+        std::make_unique<Listener>(Listener{index, share(config.ssl_ctx.get()), tcp::acceptor(control_, endpoint)}));
   } catch (const boost::system::system_error& error) {
-    throw std::runtime_error("cannot listen on " + name.str() + ": " + error.code().message());
+    const auto name = (std::ostringstream() << endpoint).str();
+    throw std::runtime_error("cannot listen on " + name + ": " + error.code().message());
   }
-  std::cerr << "listening on " << listener.acceptor.local_endpoint() << '\n';
+  std::cerr << "listening on " << listeners_.back()->acceptor.local_endpoint() << '\n';
 }
 
 void Server::run() {
-  asio::co_spawn(control_, wait_for_signals(), asio::detached);
-  for (const auto& listener : listeners_) asio::co_spawn(control_, accept(*listener), asio::detached);
-  asio::co_spawn(reloading_, reload_on_signals(), asio::detached);
-  const unsigned configured = config_.get()->threads;
-  const unsigned wanted = configured != 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
-  std::vector<std::jthread> threads;
-  for (unsigned i = 1; i < wanted; ++i) threads.emplace_back([this] { io_.run(); });
+  asio::co_spawn(control_, stop_on_signal(), [this](const std::exception_ptr& failure) {
+    if (!failure) return;
+    report("the stop failed", failure);
+    io_.stop();
+  });
+  for (const auto& listener : listeners_) accept_on(*listener);
+  reload_on_signals();
   std::cerr << "ready\n";
-  io_.run();
+  io_.join();
   reloading_.stop();
   reloading_.join();
 }
 
+// A connection that could not be made costs no other one: the next is accepted as before.
+void Server::accept_on(Listener& listener) {
+  asio::co_spawn(control_, accept(listener), [this, &listener](const std::exception_ptr& failure) {
+    if (!failure) return;
+    report("a connection could not be accepted", failure);
+    accept_on(listener);
+  });
+}
+
+// Until the listener is closed.
 Task<void> Server::accept(Listener& listener) {
   asio::steady_timer pause(control_);
-  while (listener.acceptor.is_open()) {
-    const asio::any_io_executor strand = asio::make_strand(io_);
-    auto [error, socket] = co_await listener.acceptor.async_accept(strand, as_result);
-    if (error == asio::error::operation_aborted) continue;
-    if (error) {  // out of file descriptors, for instance: some may come free
-      std::cerr << "a connection could not be accepted: " << error.message() << '\n';
-      pause.expires_after(std::chrono::milliseconds(100));
-      co_await pause.async_wait(as_result);
+  while (true) {
+    auto [error, socket] = co_await listener.acceptor.async_accept(asio::make_strand(io_), as_result);
+    if (stopping_) co_return;
+    if (!error) {
+      start(std::move(socket), listener);
       continue;
     }
-    auto connection =
-        std::make_shared<Connection>(std::move(socket), listener.ssl_context, config_, listener.index, log_);
-    asio::co_spawn(strand, serve(std::move(connection)), asio::detached);
+    // Out of file descriptors, for instance: some may come free.
+    std::cerr << "a connection could not be accepted: " + error.message() + '\n';
+    pause.expires_after(std::chrono::milliseconds(100));
+    co_await pause.async_wait(as_result);
   }
 }
 
-Task<void> Server::serve(std::shared_ptr<Connection> connection) {
-  enter(connection);
-  try {
-    co_await connection->run();
-  } catch (const std::exception& error) {
-    std::cerr << "a connection was ended: " << error.what() << '\n';
-  }
-  leave(connection);
+void Server::start(tcp::socket socket, Listener& listener) {
+  const auto strand = socket.get_executor();
+  const auto connection =
+      std::make_shared<Connection>(std::move(socket), listener.ssl_context, config_, listener.index, log_);
+  auto ended = [this, connection](const std::exception_ptr& failure) {
+    if (failure) report("a connection was ended", failure);
+    connections_.erase(connection);
+    end_when_empty();
+  };
+  asio::co_spawn(strand, connection->run(), asio::bind_executor(control_, std::move(ended)));
+  connections_.insert(connection);  // before it can end, which is on this strand, too
 }
 
-Task<void> Server::wait_for_signals() {
+void Server::reload_on_signals() {
+  asio::co_spawn(reloading_, reload(), [this](const std::exception_ptr& failure) {
+    if (failure) report("not reloaded", failure);
+    reload_on_signals();
+  });
+}
+
+Task<void> Server::reload() {
+  const auto [error, signal] = co_await hangups_.async_wait(as_result);
+  if (error) co_return;
+  config_.reload();
+  std::cerr << "reloaded\n";
+}
+
+// The first signal lets the running requests end, within the time limit; a second one does not.
+Task<void> Server::stop_on_signal() {
   co_await signals_.async_wait(as_result);
   std::cerr << "stopping\n";
-  for (const auto& listener : listeners_) listener->acceptor.close();
-  signals_.async_wait([this](const ErrorCode& error, int /*signal*/) {
-    if (!error) io_.stop();
-  });
-  shutdown_timer_.expires_after(config_.get()->time_limits.shutdown);
-  shutdown_timer_.async_wait([this](const ErrorCode& error) {
-    if (!error) io_.stop();
-  });
-  stop_connections();
-  end_when_empty();
-}
-
-Task<void> Server::reload_on_signals() {
-  while (true) {
-    const auto [error, signal] = co_await hangups_.async_wait(as_result);
-    if (error) co_return;
-    std::string outcome = "reloaded";
-    try {
-      config_.reload();
-    } catch (const std::exception& failure) {
-      outcome = std::string("not reloaded: ") + failure.what();
-    }
-    std::cerr << outcome + '\n';
-  }
-}
-
-void Server::stop_connections() {
-  const std::scoped_lock lock(mutex_);
   stopping_ = true;
+  for (const auto& listener : listeners_) listener->acceptor.close();
+  const auto stop_at_once = [this](const ErrorCode& error, int /*signal*/ = 0) {
+    if (!error) io_.stop();
+  };
+  signals_.async_wait(stop_at_once);
+  shutdown_timer_.expires_after(config_.get()->time_limits.shutdown);
+  shutdown_timer_.async_wait(stop_at_once);
   for (const auto& connection : connections_) connection->stop();
+  end_when_empty();
 }
 
 // Without a timer, a signal or a connection to wait for, the threads return.
 void Server::end_when_empty() {
-  const std::scoped_lock lock(mutex_);
   if (!stopping_ || !connections_.empty()) return;
   shutdown_timer_.cancel();
   signals_.cancel();
-}
-
-void Server::enter(const std::shared_ptr<Connection>& connection) {
-  const std::scoped_lock lock(mutex_);
-  connections_.insert(connection);
-  if (stopping_) connection->stop();
-}
-
-void Server::leave(const std::shared_ptr<Connection>& connection) {
-  const std::scoped_lock lock(mutex_);
-  connections_.erase(connection);
-  if (stopping_) asio::post(control_, [this] { end_when_empty(); });
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "tls.hpp"
 
+#include <algorithm>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace reverse_proxy {
 namespace {
@@ -47,6 +50,24 @@ int on_alpn(SSL* /*ssl*/, const unsigned char** chosen, unsigned char* chosen_si
   return SSL_TLSEXT_ERR_OK;
 }
 
+// A PEM certificate's lines between BEGIN and END, joined, are its DER in base64: what RFC 8941 puts between colons.
+std::vector<std::string> byte_sequences(std::string_view pem_chain) {
+  std::vector<std::string> all;
+  while (!pem_chain.empty()) {
+    const std::size_t end = std::min(pem_chain.find('\n'), pem_chain.size());
+    const std::string_view line = pem_chain.substr(0, end);
+    pem_chain.remove_prefix(std::min(end + 1, pem_chain.size()));
+    if (line.starts_with("-----BEGIN")) {
+      all.emplace_back(":");
+    } else if (line.starts_with("-----END")) {
+      all.back() += ':';
+    } else {
+      all.back() += line;
+    }
+  }
+  return all;
+}
+
 }  // namespace
 
 void install_policies(SSL_CTX* ssl_ctx, std::shared_ptr<const client_tls::CurrentPolicies> policies) {
@@ -60,6 +81,18 @@ void install_policies(SSL_CTX* ssl_ctx, std::shared_ptr<const client_tls::Curren
 
 void attach(SSL* ssl, HandshakeRecord& record) {
   if (SSL_set_ex_data(ssl, record_index(), &record) != 1) throw std::runtime_error("out of memory");
+}
+
+void set_client_certificate(http::fields& fields, std::string_view pem_chain) {
+  const auto certificates = byte_sequences(pem_chain);
+  if (certificates.empty()) return;
+  fields.set("Client-Cert", certificates.front());
+  std::string others;
+  for (const auto& certificate : std::span(certificates).subspan(1)) {
+    if (!others.empty()) others += ", ";
+    others += certificate;
+  }
+  if (!others.empty()) fields.set("Client-Cert-Chain", others);
 }
 
 }  // namespace reverse_proxy

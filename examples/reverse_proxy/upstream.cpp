@@ -2,19 +2,22 @@
 
 namespace reverse_proxy {
 
-Task<ErrorCode> UpstreamConnection::open(const Upstream& upstream, std::chrono::seconds limit) {
-  limit_ = limit;
-  reused_ = upstream.endpoint == endpoint_ && is_usable();
+Task<ErrorCode> UpstreamConnection::open(const Endpoint& endpoint, std::chrono::seconds limit) {
+  reused_ = endpoint == endpoint_ && is_usable();
   if (reused_) co_return ErrorCode{};
   close();
-  endpoint_ = upstream.endpoint;
-  stream_.within(limit_);
-  co_return co_await stream_.connect({asio::ip::make_address(endpoint_.address), endpoint_.port});
+  endpoint_ = endpoint;
+  stream_.expires_after(limit);
+  const tcp::endpoint address(asio::ip::make_address(endpoint.address), endpoint.port);
+  const auto [error] = co_await stream_.async_connect(address, as_result);
+  ErrorCode ignored;
+  if (!error) stream_.socket().set_option(tcp::no_delay(true), ignored);
+  co_return error;
 }
 
 // An upstream that has closed the connection, or says something unasked, has made the socket readable.
 bool UpstreamConnection::is_usable() {
-  auto& socket = stream_.tcp().socket();
+  auto& socket = stream_.socket();
   if (!socket.is_open() || buffer_.size() > 0) return false;
   ErrorCode error;
   socket.non_blocking(true, error);
@@ -25,7 +28,7 @@ bool UpstreamConnection::is_usable() {
 }
 
 void UpstreamConnection::close() {
-  stream_.tcp().close();
+  stream_.close();
   buffer_.clear();
 }
 

@@ -1,30 +1,29 @@
 // The proxy's connection to an upstream.
 #pragma once
 
-#include <boost/beast/core/flat_buffer.hpp>
 #include <chrono>
+#include <utility>
 
 #include "config.hpp"
-#include "stream.hpp"
+#include "net.hpp"
 
 namespace reverse_proxy {
 
 // Kept open from one request of a client to the next, and never shared between clients.
 class UpstreamConnection {
  public:
-  explicit UpstreamConnection(asio::any_io_executor executor) : stream_(std::move(executor)) {}
+  explicit UpstreamConnection(asio::any_io_executor executor) : stream_(std::move(executor)) {
+    buffer_.reserve(read_size);
+  }
 
-  // Connects, or keeps the connection that is open to the same endpoint. The time limit is for this and each step that
-  // follows.
-  Task<ErrorCode> open(const Upstream& upstream, std::chrono::seconds limit);
+  // Connects within the time limit, or keeps the connection that is open to the same endpoint.
+  Task<ErrorCode> open(const Endpoint& endpoint, std::chrono::seconds limit);
 
   // Whether the last open() kept a connection: the upstream may be closing it at this moment.
   [[nodiscard]] bool reused() const { return reused_; }
 
-  // The stream, with the time limit set for what comes next on it.
-  Stream& stream() { return stream_.within(limit_); }
-  [[nodiscard]] std::chrono::seconds limit() const { return limit_; }
-  boost::beast::flat_buffer& buffer() { return buffer_; }
+  TcpStream& stream() { return stream_; }
+  beast::flat_buffer& buffer() { return buffer_; }
 
   void close();
 
@@ -32,9 +31,8 @@ class UpstreamConnection {
   bool is_usable();
 
   TcpStream stream_;
-  boost::beast::flat_buffer buffer_;
+  beast::flat_buffer buffer_;  // what has been read and not yet parsed
   Endpoint endpoint_;
-  std::chrono::seconds limit_{0};
   bool reused_ = false;
 };
 

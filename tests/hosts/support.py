@@ -118,13 +118,28 @@ class Clock:
         new.replace(self._file)
 
 
-class Program:
-    """A program under test, with its log in a file."""
+class Failures:
+    """Calls of a program to OpenSSL that fail (failing_calls.cpp)."""
 
-    def __init__(self, command, log, ready="ready", clock=None):
+    def __init__(self, library, file):
+        self._file = pathlib.Path(file)
+        self._file.write_text("")
+        self.environment = {"LD_PRELOAD": str(library), "CLIENT_TLS_FAILING": str(file)}
+
+    @contextlib.contextmanager
+    def of(self, call):
+        self._file.write_text(call)
+        yield
+        self._file.write_text("")
+
+
+class Program:
+    """A program under test, with its log in a file; preloaded: a Clock, or Failures."""
+
+    def __init__(self, command, log, ready="ready", preloaded=None):
         self.log_file, self._read = pathlib.Path(log), 0
         self.errors = []
-        environment = {**os.environ, **(clock.environment if clock else {})}
+        environment = {**os.environ, **(preloaded.environment if preloaded else {})}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         self._reader = threading.Thread(target=self._collect, daemon=True)
         self._reader.start()

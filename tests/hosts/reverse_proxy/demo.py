@@ -44,7 +44,7 @@ class Demo:
         self.port = config["listeners"][0]["port"] = unused_port()
         (folder / "proxy.json").write_text(json.dumps(config, indent=2))
         self.clock = Clock(program.with_name("libsimulated_clock.so"), folder / "clock")
-        self.proxy = Program([program, "--config", folder / "proxy.json"], folder / "access.log", clock=self.clock)
+        self.proxy = Program([program, "--config", folder / "proxy.json"], folder / "access.log", preloaded=self.clock)
         self.chain = [f":{certificate}:" for certificate in certificates_of(self.pki / "good.pem")]
         self.wrong = 0
 

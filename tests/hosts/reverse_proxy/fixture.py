@@ -7,7 +7,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from support import Client, Clock, Program, ScriptedUpstream, echo_upstream, make_pki, temporary_folder, unused_port
+from support import (Client, Clock, Failures, Program, ScriptedUpstream, echo_upstream, make_pki, temporary_folder,
+                     unused_port)
 
 NAMES = ("open.test", "optional.test", "required.test", "private.test", "scripted.test", "down.test")
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -63,15 +64,19 @@ def write_configuration(config, home=folder):
     return file
 
 
-def start(config, home=folder, clock=None):
+def start(config, home=folder, preloaded=None):
     (home / "access.log").unlink(missing_ok=True)
-    proxy = Program([program, "--config", write_configuration(config, home)], home / "access.log", clock=clock)
+    proxy = Program([program, "--config", write_configuration(config, home)], home / "access.log", preloaded=preloaded)
     proxy.port = int(proxy.errors[0].rsplit(":", 1)[1])
     return proxy
 
 
 def make_clock():
     return Clock(program.with_name("libsimulated_clock.so"), folder / "clock")
+
+
+def make_failures():
+    return Failures(program.with_name("libfailing_calls.so"), folder / "failing")
 
 
 def fields_of(response, name):
@@ -89,7 +94,7 @@ class ProxyTest(unittest.TestCase):
         return configuration(**self.time_limits)
 
     def setUp(self):
-        self.proxy = start(self.configuration(), clock=self.clock)
+        self.proxy = start(self.configuration(), preloaded=self.clock)
         self.addCleanup(lambda: self.assertEqual(self.proxy.stop(), 0, self.proxy.errors))
 
     def reload(self, config):

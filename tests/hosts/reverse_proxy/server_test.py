@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Time limits and the graceful stop."""
+"""Time limits, exceptions, and the graceful stop."""
 
 import signal
 import socket
+import ssl
 import threading
+import time
 import unittest
 
-from fixture import OK, ProxyTest, configuration, scripted, start
+from fixture import OK, ProxyTest, configuration, make_failures, scripted, start
 from support import Client, read_head, wait_until
 
 
@@ -32,6 +34,69 @@ class TimeLimits(ProxyTest):
                     line = self.proxy.next_log()
                     self.assertEqual(line["status"], None)
                     self.assertIn("request: ", line["error"])
+
+    def test_a_response_that_stops_coming_is_cut_off(self):
+        done = threading.Event()
+
+        def script(connection, reader):
+            read_head(reader)
+            connection.sendall(OK + b"Content-Length: 2\r\n\r\nh")
+            done.wait(20)
+        self.script(script)
+        client = self.connect("scripted.test")
+        client.socket.suppress_ragged_eofs = False
+        with self.assertRaises((ssl.SSLEOFError, ConnectionError)):
+            client.get()
+        self.assertTrue(self.proxy.next_log()["error"].startswith("upstream: "))
+        done.set()
+
+    def test_a_client_that_does_not_read_is_let_go(self):
+        def script(connection, reader):
+            read_head(reader)
+            connection.sendall(OK + b"Content-Length: 100000000\r\n\r\n" + b"x" * 100_000_000)
+        self.script(script)
+        client = self.connect("scripted.test")
+        client.http.request("GET", "/")
+        line = self.proxy.next_log()
+        self.assertTrue(line["error"].startswith("response: "), line)
+        self.assertLess(line["bytes_sent"], 100_000_000)
+
+    def test_a_body_has_its_time_for_each_piece(self):
+        def script(connection, reader):
+            read_head(reader)
+            body = reader.read(4)
+            connection.sendall(OK + b"Content-Length: 4\r\n\r\n")
+            for byte in body:
+                time.sleep(0.6)
+                connection.sendall(bytes([byte]))
+        self.script(script)
+        client = self.connect("scripted.test")
+        client.socket.sendall(b"POST / HTTP/1.1\r\nHost: scripted.test\r\nContent-Length: 4\r\n\r\n")
+        for byte in b"body":
+            time.sleep(0.6)
+            client.socket.sendall(bytes([byte]))
+        self.assertEqual(client.read_response().content, b"body")
+
+
+class Exceptions(unittest.TestCase):
+    def test_an_exception_ends_its_own_connection_and_no_other(self):
+        failures = make_failures()
+        proxy = start(configuration(), preloaded=failures)
+        self.addCleanup(lambda: self.assertEqual(proxy.stop(), 0, proxy.errors))
+        with Client(proxy.port, "open.test") as before:
+            self.assertEqual(before.get().status, 200)
+            for call, said in (("SSL_new", "a connection could not be accepted: "),
+                               ("SSL_set_ex_data", "a connection was ended: ")):
+                for _ in range(2):
+                    with self.subTest(call):
+                        errors = len(proxy.errors)
+                        with failures.of(call), self.assertRaises((ssl.SSLError, ConnectionError)):
+                            Client(proxy.port, "open.test")
+                        wait_until(lambda: len(proxy.errors) > errors, "the exception is not reported")
+                        self.assertTrue(proxy.errors[errors].startswith(said), proxy.errors)
+                        with Client(proxy.port, "open.test") as after:
+                            self.assertEqual(after.get().status, 200)
+                        self.assertEqual(before.get().status, 200)
 
 
 class Stopping(unittest.TestCase):
