@@ -117,8 +117,9 @@ Connection* make_connection(SSL* ssl) noexcept {
 Connection* current_connection(const SSL* ssl) noexcept {
   Connection* connection = find_connection(ssl);
   if (connection == nullptr) return nullptr;
+  // After a HelloRetryRequest the client may send another random, which OpenSSL lets pass.
   const bool current =
-      client_hello_taken_over(ssl) ? same_randoms(*connection, ssl) : in_client_hello(*connection, ssl);
+      (client_hello_taken_over(ssl) && same_randoms(*connection, ssl)) || in_client_hello(*connection, ssl);
   return current ? connection : nullptr;
 }
 

@@ -172,13 +172,15 @@ int on_certificate(SSL* ssl, void* argument) noexcept {
   return decision == Decision::proceed ? proceed_with_handshake : end_handshake;
 }
 
-Result<void> choose(SSL* ssl, Connection& connection, PolicyPtr policy) noexcept {
+Result<void> choose(Phase phase, SSL* ssl, Connection* connection, PolicyPtr policy) noexcept {
+  if (phase != Phase::client_hello) return failure(Errc::wrong_phase, "a policy is chosen in client_hello phase alone");
   if (policy == nullptr) return failure(Errc::invalid_argument, "the policy is null");
-  if (connection.policy != nullptr && connection.policy->digest() == policy->digest()) return {};
-  if (connection.retried) {
+  if (connection == nullptr) return failure(Errc::too_late, "no ClientHello is being processed");
+  if (connection->policy != nullptr && connection->policy->digest() == policy->digest()) return {};
+  if (connection->retried) {
     return failure(Errc::too_late, "the policy is another one than before the HelloRetryRequest");
   }
-  return begin_with_policy(ssl, connection, std::move(policy));
+  return begin_with_policy(ssl, *connection, std::move(policy));
 }
 
 void release_installation(void* installation) noexcept {
@@ -190,16 +192,14 @@ void release_installation(void* installation) noexcept {
 // A handler that goes on after an error would have the table's policy in place of the one it wanted.
 Result<void> Handshake::use(PolicyPtr policy) const noexcept {
   const ErrorQueueMark mark;
-  Connection* connection = find_connection(ssl_);
-  if (connection == nullptr) return failure(Errc::too_late, "no ClientHello is being processed");
-  const Doom before = connection->doom;
-  auto chosen = phase_ == Phase::client_hello
-                    ? choose(ssl_, *connection, std::move(policy))
-                    : failure(Errc::wrong_phase, "a policy is chosen in client_hello phase alone");
-  const Doom now = chosen                                  ? Doom::none
-                   : chosen.error().code == Errc::too_late ? Doom::another_policy
-                                                           : Doom::choice_failed;
-  connection->doom = std::max(before, now);
+  Connection* connection = ssl_ != nullptr ? find_connection(ssl_) : nullptr;
+  const Doom before = connection != nullptr ? connection->doom : Doom::none;
+  auto chosen = choose(phase_, ssl_, connection, std::move(policy));
+  if (connection == nullptr) return chosen;
+  connection->doom = before;  // which the binding has forgotten
+  if (chosen) return chosen;
+  const Doom failed = chosen.error().code == Errc::too_late ? Doom::another_policy : Doom::choice_failed;
+  connection->doom = std::max(before, failed);
   return chosen;
 }
 

@@ -75,7 +75,8 @@ class ClientAuthPolicy;
 //   whose request failed half-way is not resumable.
 // - Thread: the one that drives the SSL, unless an operation says otherwise.
 // - They never throw, except set_client_verify(std::string_view). A library built with -fno-exceptions cannot report
-//   that a std::string found no memory: there, log_entry and ClientVerify::parse end the program.
+//   that standard-library memory was lacking: there, log_entry, ClientVerify::parse and the first call that makes the
+//   text of a chain end the program.
 // - OpenSSL's error queue is afterwards as it was before.
 class CLIENT_TLS_API ClientTls {
  public:
