@@ -114,13 +114,14 @@ Connection* make_connection(SSL* ssl) noexcept {
   return connection;
 }
 
+bool is_current(const Connection& connection, const SSL* ssl) noexcept {
+  // After a HelloRetryRequest the client may send another random, which OpenSSL lets pass.
+  return (client_hello_taken_over(ssl) && same_randoms(connection, ssl)) || in_client_hello(connection, ssl);
+}
+
 Connection* current_connection(const SSL* ssl) noexcept {
   Connection* connection = find_connection(ssl);
-  if (connection == nullptr) return nullptr;
-  // After a HelloRetryRequest the client may send another random, which OpenSSL lets pass.
-  const bool current =
-      (client_hello_taken_over(ssl) && same_randoms(*connection, ssl)) || in_client_hello(*connection, ssl);
-  return current ? connection : nullptr;
+  return connection != nullptr && is_current(*connection, ssl) ? connection : nullptr;
 }
 
 bool client_hello_taken_over(const SSL* ssl) noexcept {

@@ -122,6 +122,9 @@ struct Connection {
 // The same, made if there is none; null when memory has run out.
 [[nodiscard]] Connection* make_connection(SSL* ssl) noexcept;
 
+// Whether the record of an SSL is about this handshake, whose ClientHello is being processed or has been.
+[[nodiscard]] bool is_current(const Connection& connection, const SSL* ssl) noexcept;
+
 // The record of this handshake, from the client_hello callback on in which it began; null where there is none.
 [[nodiscard]] Connection* current_connection(const SSL* ssl) noexcept;
 

@@ -10,12 +10,9 @@ namespace {
 
 // OpenSSL calls the SSL's own info callback, or else the SSL_CTX's. Ours stands in the first place for a while, and for
 // the rest of an SSL_do_handshake also when it no longer does.
-InfoCallback host_info_callback(const SSL* ssl) noexcept {
+InfoCallback host_info_callback(const SSL* ssl, const Connection* connection) noexcept {
   InfoCallback callback = SSL_get_info_callback(ssl);
-  if (callback == on_info) {
-    const Connection* connection = find_connection(ssl);
-    callback = connection != nullptr ? connection->host.info.value_or(nullptr) : nullptr;
-  }
+  if (callback == on_info) callback = connection != nullptr ? connection->host.info.value_or(nullptr) : nullptr;
   return callback != nullptr ? callback : SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
 }
 
@@ -57,18 +54,21 @@ void follow(SSL* ssl, Connection& connection, int where) noexcept {
 // SSL_do_handshake sends an alert, or returns: for good, or because it has to wait, which SSL_get_error cannot tell
 // from inside. Of the return from the call in which the ClientHello came OpenSSL does not tell: only the alert is seen
 // then.
-void follow_failure(SSL* ssl) noexcept {
-  Connection* connection = find_connection(ssl);
-  if (connection == nullptr || !connection->told) return;
-  if (std::strcmp(SSL_state_string(ssl), "SSLERR") == 0) report_handshake(ssl, *connection, false);
+void follow_failure(SSL* ssl, Connection& connection) noexcept {
+  if (!connection.told) return;
+  if (std::strcmp(SSL_state_string(ssl), "SSLERR") == 0) report_handshake(ssl, connection, false);
 }
 
 }  // namespace
 
 void on_info(const SSL* ssl, int where, int value) noexcept {
-  const InfoCallback host = host_info_callback(ssl);
-  if (Connection* connection = current_connection(ssl)) follow(const_cast<SSL*>(ssl), *connection, where);
-  if (where == SSL_CB_ACCEPT_EXIT || where == SSL_CB_WRITE_ALERT) follow_failure(const_cast<SSL*>(ssl));
+  Connection* connection = find_connection(ssl);
+  const InfoCallback host = host_info_callback(ssl, connection);
+  if (connection != nullptr) {
+    if (is_current(*connection, ssl)) follow(const_cast<SSL*>(ssl), *connection, where);
+    const bool may_have_failed = where == SSL_CB_ACCEPT_EXIT || where == SSL_CB_WRITE_ALERT;
+    if (may_have_failed) follow_failure(const_cast<SSL*>(ssl), *connection);
+  }
   if (host != nullptr) host(ssl, where, value);
 }
 

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <limits>
 #include <new>
 
 #include "certificate_list.hpp"
+#include "certificate_time.hpp"
 #include "errors.hpp"
 #include "openssl_version.hpp"
 #include "policy_rules.hpp"
@@ -57,17 +59,23 @@ NotResumable without_certificate(SSL* ssl, const Connection& connection) noexcep
   return asks_each_time || connection.required || raw_key ? NotResumable::no_certificate : NotResumable::nothing;
 }
 
-// Puts what must travel into the session.
-NotResumable carry(const X509* leaf, const STACK_OF(X509) * others, Connection& connection,
-                   SSL_SESSION* session) noexcept {
-  const auto chain_size = encoded_size(nullptr, others);
-  // The leaf travels in the session as well, and a session over 0xFF00 bytes would end the handshake.
+// Whether the leaf, too, has room in a session beside so many bytes: a session over 0xFF00 bytes would end the
+// handshake.
+bool has_room(SSL* ssl, const X509* leaf, std::size_t chain_size) noexcept {
+  const auto longest_message = static_cast<std::size_t>(SSL_get_max_cert_list(ssl));
+  if (chain_size + longest_message <= Limits::max_limit_bytes) return true;
   const auto leaf_size = encoded_size(leaf, nullptr);
-  if (!chain_size || !leaf_size) return NotResumable::memory;
+  return leaf_size && chain_size + *leaf_size <= Limits::max_limit_bytes;
+}
+
+// Puts what must travel into the session.
+NotResumable carry(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
+  const X509* leaf = connection.leaf.get();
+  const STACK_OF(X509)* others = SSL_get_peer_cert_chain(ssl);
+  const auto chain_size = encoded_size(nullptr, others);
+  if (!chain_size) return NotResumable::memory;
   connection.chain_size = static_cast<std::uint32_t>(*chain_size);
-  if (*chain_size > connection.max_carried_bytes || *chain_size + *leaf_size > Limits::max_limit_bytes) {
-    return NotResumable::too_large;
-  }
+  if (*chain_size > connection.max_carried_bytes || !has_room(ssl, leaf, *chain_size)) return NotResumable::too_large;
   const auto envelope = make_envelope(leaf, others, *chain_size, *connection.authentication, connection.not_after);
   const bool carried = envelope && SSL_SESSION_set1_ticket_appdata(session, envelope->bytes.get(), envelope->size) == 1;
   return carried ? NotResumable::nothing : NotResumable::memory;
@@ -85,6 +93,21 @@ NotResumable take_over(SSL* ssl, Connection& connection, SSL_SESSION* session) n
   return connection.carried ? NotResumable::nothing : NotResumable::memory;
 }
 
+// When the first of the certificates ends that the client sent beside those that its verification relied on.
+std::int64_t first_not_after(const STACK_OF(X509) * sent, const STACK_OF(X509) * verified) noexcept {
+  const auto is_in = [](const STACK_OF(X509) * chain, const X509* certificate) {
+    int i = 0;
+    while (i < sk_X509_num(chain) && sk_X509_value(chain, i) != certificate) ++i;
+    return i < sk_X509_num(chain);
+  };
+  std::int64_t first = std::numeric_limits<std::int64_t>::max();
+  for (int i = 0; i < sk_X509_num(sent); ++i) {
+    const X509* certificate = sk_X509_value(sent, i);
+    if (!is_in(verified, certificate)) first = std::min(first, seconds_since_epoch(X509_get0_notAfter(certificate)));
+  }
+  return first;
+}
+
 // Why the session of a full handshake may not be resumed; if it may, what it must carry for that is in it then.
 NotResumable seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexcept {
   if (connection.reuse_disabled) return NotResumable::reuse_disabled;
@@ -97,10 +120,10 @@ NotResumable seal(SSL* ssl, Connection& connection, SSL_SESSION* session) noexce
   // The authentication lasts as long as what it relies on; the session no longer than anything that it carries, which
   // can have ended before, beside a chain that is valid.
   const std::int64_t end =
-      std::min(connection.not_after, first_not_after(leaf, {SSL_get_peer_cert_chain(ssl)}, connection.policy.get()));
+      std::min(connection.not_after, first_not_after(SSL_get_peer_cert_chain(ssl), SSL_get0_verified_chain(ssl)));
   if (!clamp_timeout(session, session_time(session), end)) return NotResumable::ended;
   connection.not_after = end;
-  return carry(leaf, SSL_get_peer_cert_chain(ssl), connection, session);
+  return carry(ssl, connection, session);
 }
 
 int on_generate_session_id(SSL* ssl, unsigned char* id, unsigned int* size) noexcept {
