@@ -10,7 +10,6 @@ using namespace test;
 namespace {
 
 constexpr ClientAuth optional = ClientAuth::optional;
-constexpr ClientAuth required = ClientAuth::required;
 
 constexpr int host_tickets = 3;
 

@@ -45,7 +45,7 @@ std::optional<ConfigNode> ConfigNode::find(std::string_view name) const {
 
 ConfigNode ConfigNode::member(std::string_view name) const {
   auto found = find(name);
-  expect(found.has_value(), "\"" + std::string(name) + "\" is missing");
+  if (!found) fail(std::string("\"").append(name).append("\" is missing"));
   return *found;
 }
 
