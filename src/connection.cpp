@@ -63,8 +63,8 @@ int dup_slot(CRYPTO_EX_DATA*, const CRYPTO_EX_DATA*, void** slot, int, long, voi
   return 1;
 }
 
-void free_ssl_ctx_slot(void*, void* object, CRYPTO_EX_DATA*, int, long, void* release) noexcept {
-  if (object != nullptr) reinterpret_cast<Release>(release)(object);
+void free_ssl_ctx_slot(void*, void* installed, CRYPTO_EX_DATA*, int, long, void*) noexcept {
+  delete static_cast<Installed*>(installed);
 }
 
 bool same_randoms(const Connection& connection, const SSL* ssl) noexcept {
@@ -153,14 +153,8 @@ Answers* make_answers(Connection& connection) noexcept {
   return connection.answers.get();
 }
 
-int ssl_ctx_index(Release release) noexcept {
-  return ssl_ctx_slot.get([release] {
-    return SSL_CTX_get_ex_new_index(0, reinterpret_cast<void*>(release), nullptr, nullptr, free_ssl_ctx_slot);
-  });
-}
-
-int ssl_ctx_index_if_registered() noexcept {
-  return ssl_ctx_slot.get_if_registered();
+int ssl_ctx_index() noexcept {
+  return ssl_ctx_slot.get([] { return SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_ssl_ctx_slot); });
 }
 
 bool client_finished(const SSL* ssl) noexcept {
@@ -178,15 +172,14 @@ void reset(SSL* ssl, Connection& connection) noexcept {
 }
 
 const Installed* installed_on(const SSL_CTX* ssl_ctx) noexcept {
-  const int index = ssl_ctx_index_if_registered();
+  const int index = ssl_ctx_slot.get_if_registered();
   return index < 0 ? nullptr : static_cast<const Installed*>(SSL_CTX_get_ex_data(ssl_ctx, index));
 }
 
 void report_handshake(SSL* ssl, Connection& connection, bool completed) noexcept {
   if (!connection.told) return;
   const SslCtxPtr told = std::move(connection.told);
-  const Installed* installed = installed_on(told.get());
-  installed->report(*installed, ssl, connection, completed);
+  installed_on(told.get())->report(ssl, connection, completed);
 }
 
 }  // namespace client_tls

@@ -23,10 +23,16 @@ namespace client_tls {
 class ClientAuthPolicy;
 struct Connection;
 
-// The beginning of what install leaves on an SSL_CTX: all that is known of it here.
-struct Installed {
+// What install leaves on an SSL_CTX, as far as it is known here; it is freed with the SSL_CTX.
+class Installed {
+ public:
+  Installed() = default;
+  Installed(const Installed&) = delete;
+  Installed& operator=(const Installed&) = delete;
+  virtual ~Installed() = default;
+
   // Tells the host what a handshake has come to; ssl is null where it is being freed.
-  void (*report)(const Installed& installed, SSL* ssl, Connection& connection, bool completed) noexcept;
+  virtual void report(SSL* ssl, Connection& connection, bool completed) const noexcept = 0;
 };
 
 // Why a session cannot be resumed.
@@ -141,11 +147,8 @@ struct Connection {
 // The connection's answers, made if there are none; null when memory has run out.
 [[nodiscard]] Answers* make_answers(Connection& connection) noexcept;
 
-// The SSL_CTX slot, registered by the first call; negative when memory has run out. What is stored there is freed with
-// `release`.
-using Release = void (*)(void*);
-[[nodiscard]] int ssl_ctx_index(Release release) noexcept;
-[[nodiscard]] int ssl_ctx_index_if_registered() noexcept;
+// The SSL_CTX slot, for what install leaves, registered by the first call; negative when memory has run out.
+[[nodiscard]] int ssl_ctx_index() noexcept;
 
 // Whether the client's Finished has arrived: the first handshake is complete, but for what the server still sends.
 // (RFC 8446, section 4.4.4; it stays so during post-handshake authentication and renegotiation.)

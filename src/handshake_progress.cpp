@@ -23,7 +23,7 @@ InfoCallback host_info_callback(const SSL* ssl, const Connection* connection) no
 void ask_resumed_for_nothing(SSL* ssl) noexcept {
   if (SSL_session_reused(ssl) != 1 || SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) return;
   EVP_PKEY* key = nullptr;
-  if (SSL_get_verify_callback(ssl) != on_verify || SSL_get_peer_tmp_key(ssl, &key) != 1) return;
+  if (SSL_get_verify_callback(ssl) != on_verify || SSL_get_peer_tmp_key(ssl, static_cast<void*>(&key)) != 1) return;
   EVP_PKEY_free(key);
   SSL_set_verify(ssl, SSL_VERIFY_NONE, on_verify);
 }

@@ -104,7 +104,7 @@ void begin_report(SSL* ssl, Connection& connection, const Hooks& hooks) noexcept
   if (hooks.handshake_done && SSL_CTX_up_ref(ssl_ctx) == 1) connection.told.reset(ssl_ctx);
 }
 
-void tell_hooks(const Installed& installed, SSL* ssl, Connection& connection, bool completed) noexcept {
+void Installation::report(SSL* ssl, Connection& connection, bool completed) const noexcept {
   const Shown shown{ssl, connection};
   ShortText not_resumable;
   not_resumable.append(completed ? reason_text(connection.not_resumable) : "the handshake was not completed");
@@ -115,14 +115,13 @@ void tell_hooks(const Installed& installed, SSL* ssl, Connection& connection, bo
     not_resumable.append(std::size_t{connection.max_carried_bytes});
     not_resumable.append(" bytes");
   }
-  tell(static_cast<const Installation&>(installed).hooks,
-       {.ssl = ssl,
-        .server_name = connection.server_name.view(),
-        .policy = connection.policy.get(),
-        .completed = completed,
-        .verdict = completed ? judge(ssl, &connection) : judge_failed(&connection),
-        .shown = shown.view(),
-        .not_resumable = not_resumable.view()});
+  tell(hooks, {.ssl = ssl,
+               .server_name = connection.server_name.view(),
+               .policy = connection.policy.get(),
+               .completed = completed,
+               .verdict = completed ? judge(ssl, &connection) : judge_failed(&connection),
+               .shown = shown.view(),
+               .not_resumable = not_resumable.view()});
 }
 
 }  // namespace client_tls

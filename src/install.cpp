@@ -183,10 +183,6 @@ Result<void> choose(Phase phase, SSL* ssl, Connection* connection, PolicyPtr pol
   return begin_with_policy(ssl, *connection, std::move(policy));
 }
 
-void release_installation(void* installation) noexcept {
-  delete static_cast<Installation*>(static_cast<Installed*>(installation));
-}
-
 }  // namespace
 
 // A handler that goes on after an error would have the table's policy in place of the one it wanted.
@@ -207,13 +203,12 @@ Result<void> install(SSL_CTX* ssl_ctx, std::shared_ptr<const CurrentPolicies> po
   if (policies == nullptr) return failure(Errc::invalid_argument, "the policies are null");
   if (ssl_ctx == nullptr) return failure(Errc::invalid_argument, "the SSL_CTX is null");
   const ErrorQueueMark mark;
-  const int index = ssl_ctx_index(release_installation);
+  const int index = ssl_ctx_index();
   if (index < 0) return openssl_failure("no ex_data index could be registered");
   if (SSL_CTX_get_ex_data(ssl_ctx, index) != nullptr) {
     return failure(Errc::already_installed, "policies are installed on this SSL_CTX already");
   }
-  std::unique_ptr<Installation> installed{new (std::nothrow)
-                                              Installation{{tell_hooks}, std::move(hooks), std::move(policies)}};
+  std::unique_ptr<Installation> installed{new (std::nothrow) Installation(std::move(hooks), std::move(policies))};
   if (!installed) return failure(Errc::out_of_memory, "out of memory");
   if (SSL_CTX_set_ex_data(ssl_ctx, index, static_cast<Installed*>(installed.get())) != 1) {
     return openssl_failure("the policies could not be stored in the SSL_CTX");

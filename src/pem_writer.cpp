@@ -48,7 +48,7 @@ Result<Pem> make_pem(ByteView first, ByteView second) noexcept {
   const std::size_t size = pem_size(first) + pem_size(second);
   if (size == 0) return Pem{};
   return or_out_of_memory([&]() -> Result<Pem> {
-    std::shared_ptr<char[]> bytes{new char[size]};
+    auto bytes = std::make_unique_for_overwrite<char[]>(size);
     write_list(second, write_list(first, bytes.get()));
     return Pem{.bytes = std::move(bytes), .size = size};
   });
