@@ -227,11 +227,13 @@ Result<LogEntry> ClientTls::log_entry() const noexcept {
     text = text_of(judge(ssl_, connection));
   }
   return or_out_of_memory([&]() -> Result<LogEntry> {
+    // Member by member: where a later one of an aggregate throws, g++ 11 does not destroy those before it.
     const auto& override = context_->client_verify();
-    return LogEntry{
-        .version = SSL_get_version(ssl_),
-        .cipher = SSL_get_cipher_name(ssl_),
-        .client_verify = override ? std::string(override->text()) : std::string(text.prefix).append(text.reason)};
+    LogEntry entry;
+    entry.version = SSL_get_version(ssl_);
+    entry.cipher = SSL_get_cipher_name(ssl_);
+    entry.client_verify = override ? std::string(override->text()) : std::string(text.prefix).append(text.reason);
+    return entry;
   });
 }
 

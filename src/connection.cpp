@@ -77,15 +77,6 @@ bool same_randoms(const Connection& connection, const SSL* ssl) noexcept {
   return server == connection.server_random;
 }
 
-// Whether the connection is about the ClientHello that is being processed, whose random OpenSSL has not taken over yet.
-bool in_client_hello(const Connection& connection, const SSL* ssl) noexcept {
-  if (connection.settled) return false;  // an earlier handshake on this SSL
-  const unsigned char* random = nullptr;
-  const std::size_t size = SSL_client_hello_get0_random(const_cast<SSL*>(ssl), &random);
-  return size >= connection.client_random.size() &&
-         std::equal(connection.client_random.begin(), connection.client_random.end(), random);
-}
-
 int ssl_index() noexcept {
   return ssl_slot.get([] { return SSL_get_ex_new_index(0, nullptr, new_slot, dup_slot, free_slot); });
 }
@@ -115,8 +106,14 @@ Connection* make_connection(SSL* ssl) noexcept {
 }
 
 bool is_current(const Connection& connection, const SSL* ssl) noexcept {
-  // After a HelloRetryRequest the client may send another random, which OpenSSL lets pass.
-  return (client_hello_taken_over(ssl) && same_randoms(connection, ssl)) || in_client_hello(connection, ssl);
+  return client_hello_taken_over(ssl) && same_randoms(connection, ssl);
+}
+
+bool in_client_hello(const Connection& connection, const SSL* ssl) noexcept {
+  const unsigned char* random = nullptr;
+  const std::size_t size = SSL_client_hello_get0_random(const_cast<SSL*>(ssl), &random);
+  return size >= connection.client_random.size() &&
+         std::equal(connection.client_random.begin(), connection.client_random.end(), random);
 }
 
 Connection* current_connection(const SSL* ssl) noexcept {

@@ -128,10 +128,13 @@ struct Connection {
 // The same, made if there is none; null when memory has run out.
 [[nodiscard]] Connection* make_connection(SSL* ssl) noexcept;
 
-// Whether the record of an SSL is about this handshake, whose ClientHello is being processed or has been.
+// Whether the record of an SSL is about this handshake, whose ClientHello has been processed.
 [[nodiscard]] bool is_current(const Connection& connection, const SSL* ssl) noexcept;
 
-// The record of this handshake, from the client_hello callback on in which it began; null where there is none.
+// Whether it is about the ClientHello that is being processed, whose random OpenSSL has not taken over yet.
+[[nodiscard]] bool in_client_hello(const Connection& connection, const SSL* ssl) noexcept;
+
+// The record of this handshake, once its ClientHello has been processed; null where there is none.
 [[nodiscard]] Connection* current_connection(const SSL* ssl) noexcept;
 
 // Whether OpenSSL has taken over what is in the first ClientHello of this handshake: that one's callback is over.

@@ -109,8 +109,9 @@ Result<void> ask_by_policy(SSL* ssl, Connection& connection) noexcept {
 }
 
 const ClientAuthPolicy* policy_of(const SSL* ssl) noexcept {
-  const Connection* connection = current_connection(ssl);
-  return connection != nullptr ? connection->policy.get() : nullptr;
+  const Connection* connection = find_connection(ssl);
+  const bool current = connection != nullptr && (is_current(*connection, ssl) || in_client_hello(*connection, ssl));
+  return current ? connection->policy.get() : nullptr;
 }
 
 }  // namespace client_tls
