@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -201,13 +202,15 @@ SslCtxPtr make_server_ctx(const Scenario& scenario) {
   return ctx;
 }
 
-// Those that an SSL has: OpenSSL makes one without them, too, when memory is lacking.
+// Which of them an SSL has: OpenSSL makes one without them, too, when memory is lacking. OpenSSL 4.0 copies their texts
+// without the NUL at the end, so that no more than their own length may be read there, and of an email nothing.
 std::string own_rules_of(const SSL* ssl) {
   X509_VERIFY_PARAM* param = SSL_get0_param(const_cast<SSL*>(ssl));
   const char* host = X509_VERIFY_PARAM_get0_host(param, 0);
-  // OpenSSL 4.0 copies it without the NUL at its end, so that it cannot be read as a text there.
   const char* email = OPENSSL_VERSION_MAJOR < 4 ? X509_VERIFY_PARAM_get0_email(param) : nullptr;
-  return std::string(host != nullptr ? host : "") + " " + (email != nullptr ? email : "");
+  const std::size_t host_size = std::string_view(own_host).size();
+  return std::string(host != nullptr ? std::string_view(host, strnlen(host, host_size)) : "") + " " +
+         (email != nullptr ? email : "");
 }
 
 SslSessionPtr* newest_session = nullptr;
