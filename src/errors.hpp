@@ -23,8 +23,8 @@ class ErrorQueueMark {
   ErrorQueueMark& operator=(const ErrorQueueMark&) = delete;
 };
 
-[[nodiscard]] inline Error failure(Errc code, std::string_view message) noexcept {
-  return {.code = code, .message = message};
+[[nodiscard]] inline Error failure(Errc code, std::string_view message, std::size_t position = 0) noexcept {
+  return {.code = code, .message = message, .position = position};
 }
 
 // For an OpenSSL call that has just failed. Call it while the mark is alive.

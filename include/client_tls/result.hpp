@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -39,6 +40,9 @@ struct Error {
   Errc code;
   std::string_view message;  // static, NUL-terminated, one line of printable ASCII
   int openssl_reason = 0;    // ERR_GET_REASON of OpenSSL's own error; 0 where there is none
+  // Where it is, from 1 on: the line of a text or a file; or which of an option's certificates or revocation lists. 0
+  // where the message says all.
+  std::size_t position = 0;
 
   friend bool operator==(const Error&, const Error&) = default;
 };

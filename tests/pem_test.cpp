@@ -38,7 +38,7 @@ std::string relabelled(std::string pem, const std::string& label) {
 class TextFile {
  public:
   explicit TextFile(std::string_view text) {
-    std::string name = (std::filesystem::temp_directory_path() / "pem_file_test.XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "pem_test.XXXXXX").string();
     std::FILE* file = fdopen(mkstemp(name.data()), "wb");
     REQUIRE(file != nullptr);
     REQUIRE(std::fwrite(text.data(), 1, text.size(), file) == text.size());
@@ -56,7 +56,7 @@ class TextFile {
 
 }  // namespace
 
-TEST_CASE("pem_file: all certificates, in their order, from a text and from a file") {
+TEST_CASE("pem: all certificates, in their order, from a text and from a file") {
   const Pki& pki = Pki::get();
   const std::string text = "a word before\n" + pem_of({pki.ca2.get()}) + "\nand between\n" + pem_of({pki.ca1.get()});
   const TextFile file(text);
@@ -68,7 +68,7 @@ TEST_CASE("pem_file: all certificates, in their order, from a text and from a fi
   }
 }
 
-TEST_CASE("pem_file: revocation lists are read, and are no certificates") {
+TEST_CASE("pem: revocation lists are read, and are no certificates") {
   const std::string crl = pem_of(*issue_crl(Pki::get().ca1));
   const TextFile file(crl + crl);
   CHECK(parse_crls(crl)->size() == 1);
@@ -77,7 +77,7 @@ TEST_CASE("pem_file: revocation lists are read, and are no certificates") {
   CHECK(parse_certificates(crl).error().message == "it has a PEM block that is not a CERTIFICATE");
 }
 
-TEST_CASE("pem_file: what is not only certificates is an error, and nothing is returned") {
+TEST_CASE("pem: what is not only certificates is an error, and nothing is returned") {
   const std::string one = pem_of({Pki::get().ca1.get()});
   const std::string header = "-----BEGIN CERTIFICATE-----\n";
   const std::string footer = "-----END CERTIFICATE-----\n";
@@ -118,7 +118,7 @@ TEST_CASE("pem_file: what is not only certificates is an error, and nothing is r
   }
 }
 
-TEST_CASE("pem_file: bytes behind the certificate, in its own block, are an error") {
+TEST_CASE("pem: bytes behind the certificate, in its own block, are an error") {
   unsigned char* der = nullptr;
   const int size = i2d_X509(Pki::get().ca1.get(), &der);
   std::string bytes(reinterpret_cast<const char*>(der), static_cast<std::size_t>(size));
@@ -133,7 +133,7 @@ TEST_CASE("pem_file: bytes behind the certificate, in its own block, are an erro
   CHECK(certificates.error().message == "it has a certificate that does not decode");
 }
 
-TEST_CASE("pem_file: a file of two certificates that is cut off has one of them, or is an error") {
+TEST_CASE("pem: a file of two certificates that is cut off has one of them, or is an error") {
   const std::string one = pem_of({Pki::get().ca1.get()});
   const std::string two = one + pem_of({Pki::get().ca2.get()});
   const std::size_t begin_line = std::string_view("-----BEGIN CERTIFICATE-----").size();
@@ -146,7 +146,7 @@ TEST_CASE("pem_file: a file of two certificates that is cut off has one of them,
   }
 }
 
-TEST_CASE("pem_file: a file that cannot be read says why") {
+TEST_CASE("pem: a file that cannot be read says why") {
   const auto missing = read_certificates("/nowhere/at/all.pem");
   REQUIRE_FALSE(missing);
   CHECK(missing.error() == Error{.code = Errc::unreadable, .message = "it cannot be read", .openssl_reason = ENOENT});
@@ -157,7 +157,7 @@ TEST_CASE("pem_file: a file that cannot be read says why") {
   CHECK(ERR_peek_error() == 0);
 }
 
-TEST_CASE("pem_file: a text without an end is refused, not read") {
+TEST_CASE("pem: a text without an end is refused, not read") {
   const auto endless = read_certificates("/dev/zero");
   REQUIRE_FALSE(endless);
   CHECK(endless.error().code == Errc::invalid_argument);
