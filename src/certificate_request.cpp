@@ -29,16 +29,34 @@ int refuse(Connection& connection, X509_STORE_CTX* store, int error) noexcept {
   return end_handshake;
 }
 
-// Whether the policy lets the error pass; the verification's result is then that of the errors before it.
+// OpenSSL leaves in the queue why a signature is wrong, for instance: beside a handshake that goes on, SSL_get_error
+// would take it for a fatal error of the next step. The queue was empty when this step began.
+void forget_openssls_errors() noexcept {
+  ERR_clear_error();
+}
+
+// The verification's result is that of the errors before this one.
+void forget_error(const Connection& connection, X509_STORE_CTX* store) noexcept {
+  const Authentication* found = connection.authentication.get();
+  const std::size_t count = found != nullptr ? found->reason_count : 0;
+  X509_STORE_CTX_set_error(store, count > 0 ? found->reasons[count - 1].code : X509_V_OK);
+}
+
+// Whether the policy lets the error pass.
 bool tolerates(Connection& connection, X509_STORE_CTX* store) noexcept {
-  const std::uint8_t leniency = connection.policy != nullptr ? leniency_for(*connection.policy, store) : 0;
+  if (connection.policy == nullptr) return false;
+  if (is_about_anchor(store)) {
+    forget_error(connection, store);
+    forget_openssls_errors();
+    return true;
+  }
+  const std::uint8_t leniency = leniency_for(*connection.policy, store);
   if (leniency == 0) return false;
   if (!connection.authentication) connection.authentication.reset(new (std::nothrow) Authentication);
   if (!connection.authentication) return false;
   Authentication& authentication = *connection.authentication;
   authentication.leniency = static_cast<std::uint8_t>(authentication.leniency | leniency);
-  const std::size_t count = authentication.reason_count;
-  X509_STORE_CTX_set_error(store, count > 0 ? authentication.reasons[count - 1].code : X509_V_OK);
+  forget_error(connection, store);
   return true;
 }
 
@@ -147,9 +165,7 @@ int on_verify(int preverified, X509_STORE_CTX* store) noexcept {
     return end_handshake;
   }
   if (connection->refuse_unverified) return end_handshake;
-  // OpenSSL leaves in the queue why a signature is wrong, for instance: beside a handshake that goes on, SSL_get_error
-  // would take it for a fatal error of the next step. The queue was empty when this step began.
-  ERR_clear_error();
+  forget_openssls_errors();
   return proceed_with_handshake;
 }
 

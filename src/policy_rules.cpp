@@ -46,6 +46,29 @@ std::uint8_t leniency_for(const ClientAuthPolicy& policy, X509_STORE_CTX* store)
   }
 }
 
+bool is_about_anchor(X509_STORE_CTX* store) noexcept {
+  const int depth = X509_STORE_CTX_get_error_depth(store);
+  const int top = sk_X509_num(X509_STORE_CTX_get0_chain(store)) - 1;
+  if (depth != top || depth < X509_STORE_CTX_get_num_untrusted(store)) return false;
+  switch (X509_STORE_CTX_get_error(store)) {
+    case X509_V_ERR_CERT_REVOKED:
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+    case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+    case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+    case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::int64_t first_not_after(const X509* leaf, std::initializer_list<const STACK_OF(X509) *> chains,
                              const ClientAuthPolicy* policy) noexcept {
   std::int64_t first = seconds_since_epoch(X509_get0_notAfter(leaf));

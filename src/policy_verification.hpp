@@ -42,8 +42,10 @@ class Verification {
   static int on_error(int preverified, X509_STORE_CTX* store) noexcept {
     if (preverified == 1) return 1;
     auto& self = *static_cast<Verification*>(X509_STORE_CTX_get_app_data(store));
-    const std::uint8_t leniency = leniency_for(self.policy_, store);
-    if (leniency == 0) self.found_.add(X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store));
+    const bool ignored = is_about_anchor(store);
+    const std::uint8_t leniency = ignored ? std::uint8_t{0} : leniency_for(self.policy_, store);
+    if (leniency == 0 && !ignored)
+      self.found_.add(X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store));
     self.found_.leniency = static_cast<std::uint8_t>(self.found_.leniency | leniency);
     const std::size_t count = self.found_.reason_count;
     X509_STORE_CTX_set_error(store, count > 0 ? self.found_.reasons[count - 1].code : X509_V_OK);

@@ -499,8 +499,9 @@ TEST_CASE("policy choice: an option that cannot be meant is an error that names 
   open.resume_without_certificate = false;
   CHECK(refusal_of(std::move(open)) == nothing);
   // The ends of each range are in it.
+  const Certificate strong = issue({.usage = Usage::ca, .key = Key::ec_p521});
   for (const int level : {0, 5}) {
-    PolicyOptions options = asking();
+    PolicyOptions options = asking(optional, {&strong});
     options.security_level = level;
     options.expired_tolerance = level == 0 ? seconds{0} : seconds{(std::int64_t{1} << 31) - 1};
     CHECK(ClientAuthPolicy::make(std::move(options)));

@@ -39,10 +39,11 @@ TEST_CASE("policy: what cannot be meant is an error, not a weaker policy") {
         "anchors: a policy that asks for certificates needs one");
   CHECK(refusal_of(with([](auto& o) { o.anchors.emplace_back(); })) == "anchors: one is null");
   CHECK(refusal_of(with([](auto& o) { o.anchors = share({&Pki::get().intermediate1}); })) ==
-        "anchors: none is self-signed, so no chain could end in one");
+        "anchors: no chain can use it: it is not self-signed, and no anchor issued it (see partial_chain)");
   CHECK(refusal_of(with([](auto& o) { o.crls.emplace_back(); })) == "crls: one is null");
   CHECK(refusal_of(with([](auto& o) { o.hints.emplace().emplace_back(); })) == "hints: one is null");
-  const std::string_view nothing = "anchors, hints or crls mean nothing where no certificate is asked for";
+  const std::string_view nothing =
+      "anchors, partial_chain, intermediates, hints or crls mean nothing where no certificate is asked for";
   CHECK(refusal_of(with([](auto& o) { o.request = ClientAuth::none; })) == nothing);
   PolicyOptions hinting;
   hinting.hints.emplace();

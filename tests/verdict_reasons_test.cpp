@@ -129,21 +129,10 @@ void add_lists(std::vector<Bad>& rows) {
   rows.push_back(with_list("a forged list", issue_crl(forger), {{X509_V_ERR_CRL_SIGNATURE_FAILURE, 0}}));
 }
 
-void add_rejected(std::vector<Bad>& rows) {
-  Certificate rejecting = issue({.common_name = "rejecting", .usage = Usage::ca});
-  const client_tls::OpensslPtr<ASN1_OBJECT, ASN1_OBJECT_free> clients{OBJ_dup(OBJ_nid2obj(NID_client_auth))};
-  X509_add1_reject_object(rejecting.get(), clients.get());
-  const auto anchor = std::make_shared<Certificate>(same(rejecting));
-  rows.push_back({"an anchor that is for no client",
-                  chain_of(issue({}, &rejecting)),
-                  {{X509_V_ERR_CERT_REJECTED, 1}, {26, 1}},
-                  [anchor](PolicyOptions& options) { options.anchors = share({anchor.get()}); }});
-}
-
 const std::vector<Bad>& bad_chains() {
   static const std::vector<Bad> rows = [] {
     std::vector<Bad> all;
-    for (const auto add : {add_untrusted, add_times, add_rules, add_strength, add_lists, add_rejected}) add(all);
+    for (const auto add : {add_untrusted, add_times, add_rules, add_strength, add_lists}) add(all);
     return all;
   }();
   return rows;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,8 @@
 #include "client_tls/result.hpp"
 
 namespace client_tls {
+
+struct RevocationList;  // the library's own
 
 // Whether a client is asked for its certificate. In all cases but `required` the handshake completes whatever it
 // answers.
@@ -51,16 +54,30 @@ struct PolicyOptions {
   ClientAuth request = ClientAuth::none;
   Refusal refusal = Refusal::handshake;
 
-  // The CA certificates that a client's chain must end in. At least one, self-signed, unless request is `none`; none
-  // then. Certificates beside a self-signed one help to complete a chain, as in OpenSSL's CA files.
+  // The certificates that a client's chain must end in: CAs, or, without partial_chain, also a self-signed certificate
+  // that is good for itself alone. At least one, unless request is `none`; none then. Each must be of use:
+  // self-signed, or issued by another one of them, unless partial_chain says otherwise; for client certificates by its
+  // key usages (see purpose), with a key as strong as security_level wants, and without trust settings of its own
+  // ("TRUSTED CERTIFICATE"). Two of one name have key identifiers that tell them apart.
   std::vector<X509Ptr> anchors;
+
+  // Whether a chain may end in any of the anchors, also in one that is not self-signed: nothing above it is looked at
+  // then, its issuer's revocation list included. Each anchor must be a CA.
+  bool partial_chain = false;
+
+  // CA certificates that help to complete a chain of which the client has not sent all, and are never trusted.
+  std::vector<X509Ptr> intermediates;
 
   // The CA certificates whose subject names are sent to the client (RFC 8446, section 4.2.4). Default: the anchors. An
   // empty list sends no names. Hints are not trust.
   std::optional<std::vector<X509Ptr>> hints;
 
-  // Revocation lists. If there is one, each certificate of a chain must have a valid list from its issuer
-  // (X509_V_FLAG_CRL_CHECK_ALL): one that is missing or out of date is a certificate that does not verify.
+  // Revocation lists (RFC 5280, section 5). If there is one, each certificate of a chain but the anchor must have a
+  // valid list from its issuer (X509_V_FLAG_CRL_CHECK_ALL): one that is missing or out of date is a certificate that
+  // does not verify. Each list must be whole within its scope: not a delta, not indirect, not for some reasons only,
+  // with nothing critical that is not known; and each anchor that is a CA must have issued one. Who is on a list is
+  // revoked, for whatever reason and from whatever date. Of two lists of one issuer, key and scope, the one that begins
+  // later counts alone, or, where both begin at once, the one with the higher number.
   std::vector<X509CrlPtr> crls;
 
   Purpose purpose = Purpose::client;
@@ -95,24 +112,41 @@ struct PolicyOptions {
   Limits limits;
 };
 
+// What is wrong with a policy at the time it is made, or of no use in it.
+struct PolicyWarning {
+  std::string_view message;  // static, NUL-terminated: the option and what it is
+  std::size_t position = 0;  // which of the option's certificates or lists, from 1; 0 where it is about all
+};
+
 // A policy: immutable, shared by name tables, connections and threads. It cannot exist with less than its options say.
 class CLIENT_TLS_API ClientAuthPolicy {
  public:
   using Digest = std::array<unsigned char, 32>;
 
-  // Errors: invalid_argument, with a message that names the option; openssl; out_of_memory.
+  // What can never let in whom it names, or would leave somebody out without a word, is an error; what time alone makes
+  // wrong, or is of no use, is a warning.
+  //
+  // Errors: invalid_argument, with a message that names the option, and with Error::position; openssl; out_of_memory.
   // Any phase, any thread.
   [[nodiscard]] static Result<std::shared_ptr<const ClientAuthPolicy>> make(PolicyOptions options) noexcept;
 
+  // As they were given, but for revocation lists of which there is a newer one. The certificates and lists are copies
+  // of the policy's own; a list is one object for all policies that have it, as long as one of them lives.
   [[nodiscard]] const PolicyOptions& options() const noexcept { return options_; }
 
+  // What was wrong when the policy was made: an anchor or a list that has ended or not yet begun, a list of which there
+  // is a newer one or whose issuer is not given, an intermediate that helps nobody, names of hints over 32 KiB.
+  [[nodiscard]] const std::vector<PolicyWarning>& warnings() const noexcept { return warnings_; }
+
   // SHA-256 over every option: two policies with the same digest are the same policy, and a session made under one
-  // resumes under the other. The order of anchors, hints and revocation lists, and one that stands twice, make no
-  // difference. It is the same in every process of this version, and changes with the version of the session format.
+  // resumes under the other. Of revocation lists it covers who is revoked, by issuer, key and scope: not dates, numbers
+  // or signatures, so that a new list that revokes the same costs nobody a handshake. The order of certificates and
+  // lists, and one that stands twice, make no difference. It is the same in every process of this version, and changes
+  // with the version of the session format.
   [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
 
-  // When the first of the revocation lists ends, of which there is no newer one; the end of time without lists. From
-  // then on nobody resumes under the policy, and nobody is success.
+  // When the first of the revocation lists ends, but those of which there is a newer one; the end of time without
+  // lists. From then on nobody resumes under the policy, and nobody is success.
   [[nodiscard]] std::chrono::sys_seconds lists_end() const noexcept { return lists_end_; }
 
   // The anchors and revocation lists as OpenSSL takes them, and the names of the hints; null where nothing is asked.
@@ -122,10 +156,13 @@ class CLIENT_TLS_API ClientAuthPolicy {
 
  private:
   explicit ClientAuthPolicy(PolicyOptions options) noexcept : options_(std::move(options)) {}
+  Result<void> make_all();
 
   PolicyOptions options_;
   X509StorePtr store_;
   X509NameStackPtr hint_names_;
+  std::vector<PolicyWarning> warnings_;
+  std::vector<std::shared_ptr<const RevocationList>> lists_;
   Digest digest_{};
   std::chrono::sys_seconds lists_end_ = std::chrono::sys_seconds::max();
 };

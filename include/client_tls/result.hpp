@@ -43,6 +43,7 @@ struct Error {
   // Where it is, from 1 on: the line of a text or a file; or which of an option's certificates or revocation lists. 0
   // where the message says all.
   std::size_t position = 0;
+  std::size_t other_position = 0;  // where two of an option's are wrong together: that of the earlier one
 
   friend bool operator==(const Error&, const Error&) = default;
 };

@@ -24,7 +24,11 @@ set(layers
   src/pem_writer
   include/client_tls/verdict
   src/envelope
+  src/revocation_list_check
+  src/revocation_list
   include/client_tls/policy
+  src/policy_check
+  src/policy_warnings
   src/policy
   src/policy_rules
   include/client_tls/policy_table

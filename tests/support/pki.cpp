@@ -59,6 +59,8 @@ void set_common_name(X509* certificate, const std::string& text) {
 
 client_tls::EvpPkeyPtr make_key(Key key) {
   if (key == Key::ec_p256) return client_tls::EvpPkeyPtr(EVP_EC_gen("P-256"));
+  if (key == Key::ec_p384) return client_tls::EvpPkeyPtr(EVP_EC_gen("P-384"));
+  if (key == Key::ec_p521) return client_tls::EvpPkeyPtr(EVP_EC_gen("P-521"));
   return client_tls::EvpPkeyPtr(EVP_RSA_gen(key == Key::rsa_2048 ? 2048U : 1024U));
 }
 
@@ -94,26 +96,53 @@ std::string pem_of(const std::vector<X509*>& certificates) {
 
 client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked,
                                  long starts_in, long ends_in) {
+  return issue_list(issuer, {.revoked = revoked, .starts_in = starts_in, .ends_in = ends_in});
+}
+
+namespace {
+
+using TimePtr = client_tls::OpensslPtr<ASN1_TIME, ASN1_TIME_free>;
+using ExtensionPtr = client_tls::OpensslPtr<X509_EXTENSION, X509_EXTENSION_free>;
+
+TimePtr time_in(long seconds) {
+  return TimePtr{ASN1_TIME_set(nullptr, std::time(nullptr) + seconds)};
+}
+
+ExtensionPtr crl_extension(X509* issuer, X509_CRL* crl, const std::pair<int, std::string>& extension) {
+  X509V3_CTX context;
+  X509V3_set_ctx(&context, issuer, nullptr, nullptr, crl, 0);
+  ExtensionPtr made{X509V3_EXT_conf_nid(nullptr, &context, extension.first, extension.second.c_str())};
+  require(made != nullptr, extension.second.c_str());
+  return made;
+}
+
+void add_entry(X509_CRL* crl, const Certificate& issuer, const Certificate& revoked, const RevocationOptions& options) {
+  X509_REVOKED* entry = X509_REVOKED_new();
+  X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(revoked.get()));
+  X509_REVOKED_set_revocationDate(entry, time_in(options.revoked_in).get());
+  for (const auto& extension : options.entry_extensions) {
+    X509_REVOKED_add_ext(entry, crl_extension(issuer.get(), crl, extension).get(), -1);
+  }
+  require(X509_CRL_add0_revoked(crl, entry) == 1, "revoked");
+}
+
+}  // namespace
+
+client_tls::X509CrlPtr issue_list(const Certificate& issuer, const RevocationOptions& options) {
   static std::atomic<long> number{1};
   client_tls::X509CrlPtr crl{X509_CRL_new()};
   require(crl != nullptr, "crl");
   X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2);
   X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(issuer.get()));
-  const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time{
-      ASN1_TIME_set(nullptr, std::time(nullptr) + starts_in), ASN1_TIME_free};
-  X509_CRL_set1_lastUpdate(crl.get(), time.get());
-  for (const Certificate* certificate : revoked) {
-    X509_REVOKED* entry = X509_REVOKED_new();
-    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(certificate->get()));
-    X509_REVOKED_set_revocationDate(entry, time.get());
-    require(X509_CRL_add0_revoked(crl.get(), entry) == 1, "revoked");
+  X509_CRL_set1_lastUpdate(crl.get(), time_in(options.starts_in).get());
+  if (options.ends_in != 0) X509_CRL_set1_nextUpdate(crl.get(), time_in(options.ends_in).get());
+  for (const Certificate* certificate : options.revoked) add_entry(crl.get(), issuer, *certificate, options);
+  const client_tls::OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free> crl_number{ASN1_INTEGER_new()};
+  ASN1_INTEGER_set(crl_number.get(), options.number != 0 ? options.number : number++);
+  X509_CRL_add1_ext_i2d(crl.get(), NID_crl_number, crl_number.get(), 0, 0);
+  for (const auto& extension : options.extensions) {
+    X509_CRL_add_ext(crl.get(), crl_extension(issuer.get(), crl.get(), extension).get(), -1);
   }
-  ASN1_TIME_set(time.get(), std::time(nullptr) + ends_in);
-  X509_CRL_set1_nextUpdate(crl.get(), time.get());
-  ASN1_INTEGER* crl_number = ASN1_INTEGER_new();
-  ASN1_INTEGER_set(crl_number, number++);
-  X509_CRL_add1_ext_i2d(crl.get(), NID_crl_number, crl_number, 0, 0);
-  ASN1_INTEGER_free(crl_number);
   X509_CRL_sort(crl.get());
   require(X509_CRL_sign(crl.get(), issuer.key.get(), EVP_sha256()) > 0, "sign");
   return crl;

@@ -18,7 +18,7 @@ struct Certificate {
 };
 
 enum class Usage : std::uint8_t { ca, client, server };
-enum class Key : std::uint8_t { ec_p256, rsa_2048, rsa_1024 };
+enum class Key : std::uint8_t { ec_p256, ec_p384, ec_p521, rsa_2048, rsa_1024 };
 
 struct CertificateOptions {
   std::string common_name = "test";  // none if empty
@@ -39,6 +39,19 @@ std::string pem_of(const std::vector<X509*>& certificates);  // with PEM_write_b
 // The issuer's revocation list, with these certificates on it; good for a day, or as long as it says.
 client_tls::X509CrlPtr issue_crl(const Certificate& issuer, const std::vector<const Certificate*>& revoked = {},
                                  long starts_in = 0, long ends_in = 24L * 3600);
+
+// A list as CAs make it, and as they should not.
+struct RevocationOptions {
+  std::vector<const Certificate*> revoked = {};
+  long starts_in = 0;
+  long ends_in = 24L * 3600;  // 0: it names no end
+  long number = 0;            // 0: the next one
+  long revoked_in = 0;
+  // Each by its NID, as in openssl.cnf: of the list, and of each entry.
+  std::vector<std::pair<int, std::string>> extensions = {};
+  std::vector<std::pair<int, std::string>> entry_extensions = {};
+};
+client_tls::X509CrlPtr issue_list(const Certificate& issuer, const RevocationOptions& options);
 std::string pem_of(X509_CRL& crl);
 
 // What most tests need, made once per process: two CAs with an intermediate each, and certificates below them.

@@ -55,11 +55,13 @@ std::vector<X509CrlPtr> empty_crls() {
 
 // One that is added to PolicyOptions, or to Limits, does not compile here until it has its line.
 std::span<const PolicyChange> policy_changes() {
-  const auto& [request, refusal, anchors, hints, crls, purpose, expired_tolerance, security_level, depth, max_age,
-               tickets, resumption, resume_without_certificate, limits] = PolicyOptions{};
+  const auto& [request, refusal, anchors, partial_chain, intermediates, hints, crls, purpose, expired_tolerance,
+               security_level, depth, max_age, tickets, resumption, resume_without_certificate, limits] =
+      PolicyOptions{};
   const auto& [chain_bytes, chain_certificates, carried_bytes] = limits;
-  (void)std::tie(request, refusal, anchors, hints, crls, purpose, expired_tolerance, security_level, depth, max_age,
-                 tickets, resumption, resume_without_certificate, chain_bytes, chain_certificates, carried_bytes);
+  (void)std::tie(request, refusal, anchors, partial_chain, intermediates, hints, crls, purpose, expired_tolerance,
+                 security_level, depth, max_age, tickets, resumption, resume_without_certificate, chain_bytes,
+                 chain_certificates, carried_bytes);
   using std::chrono::seconds;
   static constexpr PolicyChange changes[] = {
       {"nothing", [](auto&) {}},
@@ -67,6 +69,8 @@ std::span<const PolicyChange> policy_changes() {
       {"refusal", [](auto& o) { o.refusal = Refusal::host; }},
       {"anchors: another", [](auto& o) { o.anchors = share({&Pki::get().ca2}); }},
       {"anchors: one more", [](auto& o) { o.anchors = share({&Pki::get().ca1, &Pki::get().ca2}); }},
+      {"partial_chain", [](auto& o) { o.partial_chain = true; }},
+      {"intermediates", [](auto& o) { o.intermediates = share({&Pki::get().intermediate1}); }},
       {"hints", [](auto& o) { o.hints = share({&Pki::get().ca2}); }},
       {"hints: none", [](auto& o) { o.hints.emplace(); }},
       {"crls", [](auto& o) { o.crls = empty_crls(); }},

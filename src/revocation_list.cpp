@@ -1,0 +1,221 @@
+#include "revocation_list.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "certificate_time.hpp"
+#include "errors.hpp"
+#include "revocation_list_check.hpp"
+
+namespace client_tls {
+namespace {
+
+using IntegerPtr = OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free>;
+using KeyIdPtr = OpensslPtr<AUTHORITY_KEYID, AUTHORITY_KEYID_free>;
+using DigestPtr = OpensslPtr<EVP_MD_CTX, EVP_MD_CTX_free>;
+
+// Its length stands before each part, so that no two scopes are the same bytes.
+void append(std::string& text, std::string_view part) {
+  const std::uint64_t size = part.size();
+  for (int shift = 0; shift < 64; shift += 8) text += static_cast<char>(size >> shift);
+  text += part;
+}
+
+std::string_view bytes_of(const ASN1_STRING* string) noexcept {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
+          static_cast<std::size_t>(ASN1_STRING_length(string))};
+}
+
+void append_extension(std::string& scope, const X509_CRL* crl, int nid) {
+  const int index = X509_CRL_get_ext_by_NID(crl, nid, -1);
+  if (index < 0) return append(scope, "");
+  const auto* extension = X509_CRL_get_ext(crl, index);
+  append(scope, bytes_of(X509_EXTENSION_get_data(const_cast<X509_EXTENSION*>(extension))));
+}
+
+Result<std::string> scope_of(const X509_CRL* crl) {
+  std::string scope;
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_NAME(X509_CRL_get_issuer(crl), &der);
+  const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};
+  if (size < 0) return openssl_failure("crls: its issuer cannot be encoded");
+  append(scope, {reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
+  append_extension(scope, crl, NID_authority_key_identifier);
+  append_extension(scope, crl, NID_issuing_distribution_point);
+  return scope;
+}
+
+std::vector<const ASN1_INTEGER*> serials_of(const STACK_OF(X509_REVOKED) * entries) {
+  std::vector<const ASN1_INTEGER*> serials;
+  const int count = std::max(sk_X509_REVOKED_num(entries), 0);
+  serials.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) serials.push_back(X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(entries, i)));
+  std::sort(serials.begin(), serials.end(), [](auto* a, auto* b) { return ASN1_INTEGER_cmp(a, b) < 0; });
+  const auto same = [](auto* a, auto* b) { return ASN1_INTEGER_cmp(a, b) == 0; };
+  serials.erase(std::unique(serials.begin(), serials.end(), same), serials.end());
+  return serials;
+}
+
+Result<void> digest_contents(RevocationList& list, const STACK_OF(X509_REVOKED) * entries) {
+  const DigestPtr digest{EVP_MD_CTX_new()};
+  bool good = digest && EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr) == 1 &&
+              EVP_DigestUpdate(digest.get(), list.scope.data(), list.scope.size()) == 1;
+  std::string line;
+  for (const ASN1_INTEGER* serial : serials_of(entries)) {
+    line.assign(1, ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER ? '-' : '+');
+    append(line, bytes_of(serial));
+    good = good && EVP_DigestUpdate(digest.get(), line.data(), line.size()) == 1;
+  }
+  if (good && EVP_DigestFinal_ex(digest.get(), list.contents.data(), nullptr) == 1) return {};
+  return openssl_failure("crls: it cannot be digested");
+}
+
+Result<void> read_dates(RevocationList& list) noexcept {
+  constexpr std::int64_t unreadable = std::numeric_limits<std::int64_t>::min();
+  const ASN1_TIME* end = X509_CRL_get0_nextUpdate(list.crl.get());
+  list.begins = seconds_since_epoch(X509_CRL_get0_lastUpdate(list.crl.get()));
+  list.ends = end != nullptr ? seconds_since_epoch(end) : std::numeric_limits<std::int64_t>::max();
+  if (list.begins == unreadable || list.ends == unreadable)
+    return failure(Errc::invalid_argument, "crls: a date of it cannot be read");
+  list.number.reset(static_cast<ASN1_INTEGER*>(
+      X509_CRL_get_ext_d2i(list.crl.get(), NID_crl_number, nullptr, nullptr)));  // it decodes, as has been checked
+  return {};
+}
+
+// OpenSSL sorts the entries when it first looks for one: not in a handshake, and not while others look.
+void sort_entries(X509_CRL* crl) noexcept {
+  const IntegerPtr serial{ASN1_INTEGER_new()};
+  X509_REVOKED* entry = nullptr;
+  if (serial) X509_CRL_get0_by_serial(crl, &entry, serial.get());
+}
+
+Result<RevocationListPtr> read(X509CrlPtr crl) {
+  X509_CRL* const decoded = crl.get();
+  auto list = std::make_shared<RevocationList>();
+  list->crl = std::move(crl);
+  if (auto valid = check_is_whole(decoded); !valid) return valid.error();
+  auto scope = scope_of(decoded);
+  if (!scope) return scope.error();
+  list->scope = *std::move(scope);
+  if (auto valid = read_dates(*list); !valid) return valid.error();
+  if (auto valid = digest_contents(*list, X509_CRL_get_REVOKED(decoded)); !valid) return valid.error();
+  sort_entries(decoded);
+  return RevocationListPtr(std::move(list));
+}
+
+bool same_signature(const X509_CRL* a, const X509_CRL* b) noexcept {
+  const ASN1_BIT_STRING* signatures[2] = {};
+  X509_CRL_get0_signature(a, &signatures[0], nullptr);
+  X509_CRL_get0_signature(b, &signatures[1], nullptr);
+  return ASN1_STRING_cmp(signatures[0], signatures[1]) == 0;
+}
+
+// The lists that are in use in the process.
+class KnownLists {
+ public:
+  static KnownLists& get() noexcept {
+    static KnownLists known;
+    return known;
+  }
+  RevocationListPtr find(const X509_CRL* crl) {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& weak : lists_) {
+      auto list = weak.lock();
+      // The first compares OpenSSL's SHA-1 of all bytes.
+      if (list && X509_CRL_match(list->crl.get(), crl) == 0 && same_signature(list->crl.get(), crl)) return list;
+    }
+    return nullptr;
+  }
+  void add(const RevocationListPtr& list) {
+    const std::scoped_lock lock(mutex_);
+    lists_.erase(std::remove_if(lists_.begin(), lists_.end(), [](const auto& weak) { return weak.expired(); }),
+                 lists_.end());
+    lists_.push_back(list);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<const RevocationList>> lists_;
+};
+
+Result<RevocationListPtr> share(const X509_CRL* crl) {
+  if (auto known = KnownLists::get().find(crl)) return known;
+  // What was not decoded from its bytes has no scope for OpenSSL, and what the host has it may change.
+  X509CrlPtr copy{X509_CRL_dup(const_cast<X509_CRL*>(crl))};
+  if (!copy) return openssl_failure("crls: it cannot be copied");
+  if (auto known = KnownLists::get().find(copy.get())) return known;
+  auto list = read(std::move(copy));
+  if (list) KnownLists::get().add(*list);
+  return list;
+}
+
+// Below, at and above 0 as the first is older, as old, or newer.
+int compare_age(const RevocationList& a, const RevocationList& b) noexcept {
+  if (a.begins != b.begins) return a.begins < b.begins ? -1 : 1;
+  if (!a.number || !b.number) return (a.number ? 1 : 0) - (b.number ? 1 : 0);
+  return ASN1_INTEGER_cmp(a.number.get(), b.number.get());
+}
+
+Result<void> add_if_newest(NewestLists& newest, RevocationListPtr list, std::size_t position) {
+  const auto same = std::find_if(newest.lists.begin(), newest.lists.end(),
+                                 [&](const auto& other) { return other->scope == list->scope; });
+  if (same == newest.lists.end()) {
+    newest.lists.push_back(std::move(list));
+    newest.positions.push_back(position);
+    return {};
+  }
+  if (*same == list) return {};
+  std::size_t& kept = newest.positions[static_cast<std::size_t>(same - newest.lists.begin())];
+  const int age = compare_age(*list, **same);
+  if (age == 0 && list->contents != (*same)->contents) {
+    Error error =
+        failure(Errc::invalid_argument,
+                "crls: an earlier one of the same issuer and scope is as new, and has other entries", position);
+    error.other_position = kept;
+    return error;
+  }
+  const bool newer = age > 0 || (age == 0 && list->ends > (*same)->ends);
+  newest.replaced.push_back(newer ? kept : position);
+  if (!newer) return {};
+  kept = position;
+  *same = std::move(list);
+  return {};
+}
+
+}  // namespace
+
+Result<NewestLists> newest_lists(const std::vector<X509CrlPtr>& crls) {
+  NewestLists newest;
+  for (std::size_t i = 0; i < crls.size(); ++i) {
+    auto list = share(crls[i].get());
+    if (!list) {
+      Error error = list.error();
+      error.position = i + 1;
+      return error;
+    }
+    if (auto added = add_if_newest(newest, *std::move(list), i + 1); !added) return added.error();
+  }
+  return newest;
+}
+
+bool names_as_issuer(const RevocationList& list, X509* issuer) noexcept {
+  if (X509_NAME_cmp(X509_CRL_get_issuer(list.crl.get()), X509_get_subject_name(issuer)) != 0) return false;
+  const KeyIdPtr key{static_cast<AUTHORITY_KEYID*>(
+      X509_CRL_get_ext_d2i(list.crl.get(), NID_authority_key_identifier, nullptr, nullptr))};
+  return X509_check_akid(issuer, key.get()) == X509_V_OK;
+}
+
+Result<bool> is_signed_by(const RevocationList& list, X509* issuer) noexcept {
+  EVP_PKEY* key = X509_get0_pubkey(issuer);
+  if (key != nullptr && X509_CRL_verify(list.crl.get(), key) == 1) return true;
+  if (ran_out_of_memory()) return failure(Errc::out_of_memory, "out of memory");
+  return false;
+}
+
+}  // namespace client_tls
