@@ -4,8 +4,11 @@
 // would turn a WANT_READ into a fatal error.
 #pragma once
 
+#include <openssl/asn1err.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include <cstddef>
 #include <new>
 #include <utility>
 
@@ -32,6 +35,25 @@ class ErrorQueueMark {
   const int reason = ERR_GET_REASON(ERR_peek_last_error());
   const Errc code = ran_out_of_memory() ? Errc::out_of_memory : Errc::openssl;
   return {.code = code, .message = message, .openssl_reason = reason};
+}
+
+// Whether a signature is good, by X509_verify or one of its kind; an Error where that cannot be told.
+//
+// OpenSSL 3.0 calls a signature wrong also where memory has run out, without a word of it: what is not good is verified
+// once more, if there is memory.
+template <class Verify>
+[[nodiscard]] Result<bool> signature_is_good(Verify verify) noexcept {
+  if (verify() == 1) return true;
+  constexpr std::size_t probe_size = 65'536;
+  void* probe = OPENSSL_malloc(probe_size);
+  OPENSSL_free(probe);
+  if (probe == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  const int verified = verify();
+  const unsigned long error = ERR_peek_last_error();
+  const bool other_kind = ERR_GET_LIB(error) == ERR_LIB_ASN1 && ERR_GET_REASON(error) == ASN1_R_WRONG_PUBLIC_KEY_TYPE;
+  if (verified == 1) return true;
+  if (verified == 0 || other_kind) return false;
+  return openssl_failure("a signature cannot be checked");
 }
 
 // Standard-library allocations that fail become errors, where the library is built with exceptions: what

@@ -74,10 +74,6 @@ bool is_self_issued(X509* certificate) noexcept {
   return (X509_get_extension_flags(certificate) & EXFLAG_SS) != 0;
 }
 
-bool signs_itself(X509* certificate) noexcept {
-  return X509_self_signed(certificate, 1) == 1;
-}
-
 bool is_ca(X509* certificate) noexcept {
   return X509_check_ca(certificate) != 0;
 }
@@ -177,23 +173,26 @@ Result<void> check_names(const PolicyOptions& options) {
   return {};
 }
 
-bool issued(X509* issuer, X509* subject) noexcept {
-  if (X509_check_issued(issuer, subject) != X509_V_OK) return false;
-  EVP_PKEY* key = X509_get0_pubkey(issuer);
-  return key != nullptr && X509_verify(subject, key) == 1;
-}
-
-// Those of the certificates from which a chain leads to one that is self-signed and an anchor.
-std::vector<bool> find_rooted(const std::vector<Given>& all) {
+// Whether a chain leads from each of them to an anchor that is self-signed. Each round finds those that one of the
+// certificates found before has issued.
+Result<std::vector<bool>> find_rooted(const std::vector<Given>& all) {
   std::vector<bool> rooted(all.size());
-  for (std::size_t i = 0; i < all.size(); ++i) rooted[i] = all[i].anchor && signs_itself(all[i].certificate);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto own = all[i].anchor && is_self_issued(all[i].certificate)
+                         ? signature_is_good([&] { return X509_self_signed(all[i].certificate, 1); })
+                         : Result<bool>(false);
+    if (!own) return own.error();
+    rooted[i] = *own;
+  }
   for (bool found = true; found;) {
     found = false;
     for (std::size_t i = 0; i < all.size(); ++i) {
       for (std::size_t issuer = 0; !rooted[i] && issuer < all.size(); ++issuer) {
-        if (!rooted[issuer] || !issued(all[issuer].certificate, all[i].certificate)) continue;
-        rooted[i] = true;
-        found = true;
+        if (!rooted[issuer]) continue;
+        const auto by_this_one = issued(all[issuer].certificate, all[i].certificate);
+        if (!by_this_one) return by_this_one.error();
+        rooted[i] = *by_this_one;
+        found = found || rooted[i];
       }
     }
   }
@@ -203,9 +202,9 @@ std::vector<bool> find_rooted(const std::vector<Given>& all) {
 Result<void> check_rooted(const PolicyOptions& options) {
   const auto all = all_given(options);
   const auto rooted = find_rooted(all);
+  if (!rooted) return rooted.error();
   for (std::size_t i = 0; i < options.anchors.size(); ++i) {
-    if (rooted[i]) continue;
-    if (ran_out_of_memory()) return failure(Errc::out_of_memory, "out of memory");
+    if ((*rooted)[i]) continue;
     if (is_self_issued(all[i].certificate)) return check(false, "anchors: its own signature is wrong", i + 1);
     return check(false,
                  "anchors: no chain can use it: it is not self-signed, and no anchor issued it (see partial_chain)",
@@ -214,7 +213,7 @@ Result<void> check_rooted(const PolicyOptions& options) {
   // Within a chain, OpenSSL looks at the strength of each signature but the anchor's own.
   for (std::size_t i = 0; i < options.anchors.size(); ++i) {
     int bits = 0;
-    if (signs_itself(all[i].certificate)) continue;
+    if (is_self_issued(all[i].certificate)) continue;
     if (X509_get_signature_info(all[i].certificate, nullptr, nullptr, &bits, nullptr) != 1) bits = -1;
     if (bits < least_bits(options.security_level)) {
       return check(false, "anchors: its signature is too weak for security_level", i + 1);
@@ -248,6 +247,15 @@ Result<void> check_has_a_list(X509* anchor, const NewestLists& lists, std::size_
 }
 
 }  // namespace
+
+Result<bool> issued(X509* issuer, X509* subject) noexcept {
+  if (X509_NAME_cmp(X509_get_subject_name(issuer), X509_get_issuer_name(subject)) != 0) return false;
+  EVP_PKEY* key = X509_get0_pubkey(issuer);
+  if (key == nullptr) return false;
+  // The first allocates, too.
+  return signature_is_good(
+      [=] { return X509_check_issued(issuer, subject) == X509_V_OK ? X509_verify(subject, key) : 0; });
+}
 
 Result<bool> issued_a_list(X509* issuer, const NewestLists& lists) noexcept {
   for (const auto& list : lists.lists) {

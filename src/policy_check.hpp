@@ -11,6 +11,9 @@ namespace client_tls {
 [[nodiscard]] Result<void> check_options(const PolicyOptions& options);
 [[nodiscard]] Result<void> check_lists(const PolicyOptions& options, const NewestLists& lists);
 
+// Whether the issuer's key signed the subject's certificate; an Error where it cannot be told.
+[[nodiscard]] Result<bool> issued(X509* issuer, X509* subject) noexcept;
+
 // Whether the issuer signed one of the lists.
 [[nodiscard]] Result<bool> issued_a_list(X509* issuer, const NewestLists& lists) noexcept;
 

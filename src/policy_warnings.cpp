@@ -32,28 +32,32 @@ void add_times(Warnings& warnings, const X509* certificate, const TimeMessages& 
   if (seconds_since_epoch(X509_get0_notAfter(certificate)) < now) add(warnings, messages.late, position);
 }
 
-bool is_issued_by_any(const std::vector<X509Ptr>& issuers, X509* certificate) noexcept {
-  return std::any_of(issuers.begin(), issuers.end(), [certificate](const X509Ptr& issuer) {
-    return issuer.get() != certificate && X509_check_issued(issuer.get(), certificate) == X509_V_OK &&
-           X509_verify(certificate, X509_get0_pubkey(issuer.get())) == 1;
-  });
+Result<bool> is_issued_by_any(const std::vector<X509Ptr>& issuers, X509* certificate) noexcept {
+  for (const auto& issuer : issuers) {
+    if (issuer.get() == certificate) continue;
+    auto by_this_one = issued(issuer.get(), certificate);
+    if (!by_this_one || *by_this_one) return by_this_one;
+  }
+  return false;
 }
 
 // Why an intermediate helps nobody; empty if it may.
-std::string_view uselessness_of(X509* intermediate, const PolicyOptions& options) noexcept {
+Result<std::string_view> uselessness_of(X509* intermediate, const PolicyOptions& options) noexcept {
   if (X509_check_ca(intermediate) == 0) return "intermediates: it is no CA, so that no chain can use it";
   if (X509_self_signed(intermediate, 0) == 1) return "intermediates: it is self-signed, and is not trusted here";
-  const bool leads_on =
-      is_issued_by_any(options.anchors, intermediate) || is_issued_by_any(options.intermediates, intermediate);
-  return leads_on ? "" : "intermediates: none of them and no anchor issued it";
+  auto leads_on = is_issued_by_any(options.anchors, intermediate);
+  if (leads_on && !*leads_on) leads_on = is_issued_by_any(options.intermediates, intermediate);
+  if (!leads_on) return leads_on.error();
+  return *leads_on ? "" : "intermediates: none of them and no anchor issued it";
 }
 
 Result<void> add_intermediates(Warnings& warnings, const PolicyOptions& options, const NewestLists& lists) {
   for (std::size_t i = 0; i < options.intermediates.size(); ++i) {
     X509* intermediate = options.intermediates[i].get();
-    const std::string_view useless = uselessness_of(intermediate, options);
-    if (!useless.empty()) {
-      add(warnings, useless, i + 1);
+    const auto useless = uselessness_of(intermediate, options);
+    if (!useless) return useless.error();
+    if (!useless->empty()) {
+      add(warnings, *useless, i + 1);
       continue;
     }
     add_times(warnings, intermediate,

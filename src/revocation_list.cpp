@@ -1,7 +1,6 @@
 #include "revocation_list.hpp"
 
 #include <openssl/evp.h>
-#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <limits>
@@ -17,7 +16,6 @@ namespace client_tls {
 namespace {
 
 using IntegerPtr = OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free>;
-using KeyIdPtr = OpensslPtr<AUTHORITY_KEYID, AUTHORITY_KEYID_free>;
 using DigestPtr = OpensslPtr<EVP_MD_CTX, EVP_MD_CTX_free>;
 
 // Its length stands before each part, so that no two scopes are the same bytes.
@@ -76,6 +74,17 @@ Result<void> digest_contents(RevocationList& list, const STACK_OF(X509_REVOKED) 
   return openssl_failure("crls: it cannot be digested");
 }
 
+// Extensions that have been checked: they decode, or are not there.
+Result<void> read_extensions(RevocationList& list) noexcept {
+  const X509_CRL* crl = list.crl.get();
+  int found[2] = {};
+  list.key.reset(
+      static_cast<AUTHORITY_KEYID*>(X509_CRL_get_ext_d2i(crl, NID_authority_key_identifier, &found[0], nullptr)));
+  list.number.reset(static_cast<ASN1_INTEGER*>(X509_CRL_get_ext_d2i(crl, NID_crl_number, &found[1], nullptr)));
+  const bool lacks = (!list.key && found[0] != -1) || (!list.number && found[1] != -1);
+  return lacks ? Result<void>(failure(Errc::out_of_memory, "out of memory")) : Result<void>();
+}
+
 Result<void> read_dates(RevocationList& list) noexcept {
   constexpr std::int64_t unreadable = std::numeric_limits<std::int64_t>::min();
   const ASN1_TIME* end = X509_CRL_get0_nextUpdate(list.crl.get());
@@ -83,8 +92,6 @@ Result<void> read_dates(RevocationList& list) noexcept {
   list.ends = end != nullptr ? seconds_since_epoch(end) : std::numeric_limits<std::int64_t>::max();
   if (list.begins == unreadable || list.ends == unreadable)
     return failure(Errc::invalid_argument, "crls: a date of it cannot be read");
-  list.number.reset(static_cast<ASN1_INTEGER*>(
-      X509_CRL_get_ext_d2i(list.crl.get(), NID_crl_number, nullptr, nullptr)));  // it decodes, as has been checked
   return {};
 }
 
@@ -104,6 +111,7 @@ Result<RevocationListPtr> read(X509CrlPtr crl) {
   if (!scope) return scope.error();
   list->scope = *std::move(scope);
   if (auto valid = read_dates(*list); !valid) return valid.error();
+  if (auto done = read_extensions(*list); !done) return done.error();
   if (auto valid = digest_contents(*list, X509_CRL_get_REVOKED(decoded)); !valid) return valid.error();
   sort_entries(decoded);
   return RevocationListPtr(std::move(list));
@@ -205,17 +213,14 @@ Result<NewestLists> newest_lists(const std::vector<X509CrlPtr>& crls) {
 }
 
 bool names_as_issuer(const RevocationList& list, X509* issuer) noexcept {
-  if (X509_NAME_cmp(X509_CRL_get_issuer(list.crl.get()), X509_get_subject_name(issuer)) != 0) return false;
-  const KeyIdPtr key{static_cast<AUTHORITY_KEYID*>(
-      X509_CRL_get_ext_d2i(list.crl.get(), NID_authority_key_identifier, nullptr, nullptr))};
-  return X509_check_akid(issuer, key.get()) == X509_V_OK;
+  return X509_NAME_cmp(X509_CRL_get_issuer(list.crl.get()), X509_get_subject_name(issuer)) == 0 &&
+         X509_check_akid(issuer, list.key.get()) == X509_V_OK;
 }
 
 Result<bool> is_signed_by(const RevocationList& list, X509* issuer) noexcept {
   EVP_PKEY* key = X509_get0_pubkey(issuer);
-  if (key != nullptr && X509_CRL_verify(list.crl.get(), key) == 1) return true;
-  if (ran_out_of_memory()) return failure(Errc::out_of_memory, "out of memory");
-  return false;
+  if (key == nullptr) return false;
+  return signature_is_good([&] { return X509_CRL_verify(list.crl.get(), key); });
 }
 
 }  // namespace client_tls

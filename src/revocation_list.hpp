@@ -1,7 +1,7 @@
 // What a revocation list (RFC 5280, section 5) says, read once for all policies that are made from it.
 #pragma once
 
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <array>
 #include <cstddef>
@@ -19,9 +19,10 @@ namespace client_tls {
 struct RevocationList {
   X509CrlPtr crl;     // decoded for the library alone
   std::string scope;  // whose certificates it is about: issuer, its key, distribution point; by their DER
-  OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free> number;  // null: it has none
-  std::int64_t begins;                                 // seconds since the epoch
-  std::int64_t ends;                                   // the largest number: it names no end
+  OpensslPtr<AUTHORITY_KEYID, AUTHORITY_KEYID_free> key;  // the issuer's; null: it names none
+  OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free> number;     // null: it has none
+  std::int64_t begins;                                    // seconds since the epoch
+  std::int64_t ends;                                      // the largest number: it names no end
   std::array<unsigned char, 32> contents;  // SHA-256 over its scope and the serial numbers on it, and nothing else
 };
 using RevocationListPtr = std::shared_ptr<const RevocationList>;

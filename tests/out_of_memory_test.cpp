@@ -32,13 +32,6 @@ using client_tls::Verdict;
 
 namespace {
 
-// Every how manyeth allocation fails. All of them take minutes: scripts/test does a part, .ci/run more of them.
-std::size_t stride() {
-  const char* value = std::getenv("CLIENT_TLS_ALLOCATION_STRIDE");
-  const std::size_t stride = value != nullptr ? std::strtoul(value, nullptr, 10) : 0;
-  return stride != 0 ? stride : 31;
-}
-
 enum class Presents : std::uint8_t { nothing, trusted, untrusted };
 
 // Whether a hook chooses the policy (Handshake::use), and goes on where that fails.
@@ -441,7 +434,7 @@ void run(const Scenario& scenario) {
   if (scenario.completes()) check_what_it_left(server_ctx.get(), client_ctx.get(), good, good);
   for (const Mode mode : {Mode::once, Mode::from_there_on}) {
     bool failed = true;
-    for (std::size_t number = 0; failed; number += stride()) {
+    for (std::size_t number = 0; failed; number += allocation_stride()) {
       OPENSSL_thread_stop();  // what OpenSSL keeps for a thread does not count as a leak
       const std::size_t before = blocks_in_use();
       {

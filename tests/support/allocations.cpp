@@ -152,6 +152,12 @@ Failing::Here::~Here() {
   paused = true;
 }
 
+std::size_t allocation_stride() {
+  const char* value = std::getenv("CLIENT_TLS_ALLOCATION_STRIDE");
+  const std::size_t stride = value != nullptr ? std::strtoul(value, nullptr, 10) : 0;
+  return stride != 0 ? stride : 31;
+}
+
 bool Failing::has_failed() {
   return failed;
 }

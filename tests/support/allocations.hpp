@@ -17,6 +17,10 @@ std::size_t allocations_made();  // since the program began
 std::size_t peak_bytes();
 void forget_peak();
 
+// Every how manyeth allocation is to fail. All of them take minutes: scripts/test does a part, .ci/run does all
+// (CLIENT_TLS_ALLOCATION_STRIDE).
+std::size_t allocation_stride();
+
 // As long as it lives, one allocation fails, or all from that one on: of those that are made where a Failing::Here
 // lives, the first of which has the number 0. For one thread.
 enum class Mode : bool { once, from_there_on };
