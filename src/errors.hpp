@@ -37,17 +37,20 @@ class ErrorQueueMark {
   return {.code = code, .message = message, .openssl_reason = reason};
 }
 
-// Whether a signature is good, by X509_verify or one of its kind; an Error where that cannot be told.
-//
-// OpenSSL 3.0 calls a signature wrong also where memory has run out, without a word of it: what is not good is verified
-// once more, if there is memory.
-template <class Verify>
-[[nodiscard]] Result<bool> signature_is_good(Verify verify) noexcept {
-  if (verify() == 1) return true;
+// Whether there is memory again, or still. OpenSSL 3.0 often fails for want of it without a word: what it calls wrong
+// is tried once more.
+[[nodiscard]] inline bool memory_is_there() noexcept {
   constexpr std::size_t probe_size = 65'536;
   void* probe = OPENSSL_malloc(probe_size);
   OPENSSL_free(probe);
-  if (probe == nullptr) return failure(Errc::out_of_memory, "out of memory");
+  return probe != nullptr;
+}
+
+// Whether a signature is good, by X509_verify or one of its kind; an Error where that cannot be told.
+template <class Verify>
+[[nodiscard]] Result<bool> signature_is_good(Verify verify) noexcept {
+  if (verify() == 1) return true;
+  if (!memory_is_there()) return failure(Errc::out_of_memory, "out of memory");
   const int verified = verify();
   const unsigned long error = ERR_peek_last_error();
   const bool other_kind = ERR_GET_LIB(error) == ERR_LIB_ASN1 && ERR_GET_REASON(error) == ASN1_R_WRONG_PUBLIC_KEY_TYPE;

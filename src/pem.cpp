@@ -1,6 +1,5 @@
 #include "client_tls/pem.hpp"
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 
 #include <array>
@@ -10,6 +9,7 @@
 #include <string>
 
 #include "errors.hpp"
+#include "pem_blocks.hpp"
 
 namespace client_tls {
 namespace {
@@ -32,37 +32,45 @@ struct Crls {
   static X509_CRL* decode(const unsigned char** in, long size) noexcept { return d2i_X509_CRL(nullptr, in, size); }
 };
 
-struct Block {
-  OpensslPtr<char, [](void* memory) { OPENSSL_free(memory); }> name, header;
-  OpensslPtr<unsigned char, [](void* memory) { OPENSSL_free(memory); }> data;
-  long size = 0;
+struct Label {
+  std::string_view label, message;
+};
+constexpr Label other_labels[] = {
+    {PEM_STRING_X509, "it has a certificate, and revocation lists (X509 CRL) are wanted"},
+    {PEM_STRING_X509_CRL, "it has a revocation list, and certificates are wanted"},
+    {PEM_STRING_X509_TRUSTED, "it has a TRUSTED CERTIFICATE, with trust settings: a CERTIFICATE is wanted"},
+    {PEM_STRING_X509_OLD, "it has an X509 CERTIFICATE: the label CERTIFICATE is wanted"},
+    {PEM_STRING_X509_REQ, "it has a certificate request"},
+    {PEM_STRING_X509_REQ_OLD, "it has a certificate request"},
+    {PEM_STRING_PKCS7, "it has PKCS #7 data"},
+    {PEM_STRING_CMS, "it has CMS data"},
+    {PEM_STRING_PKCS8, "it has an encrypted private key"},
 };
 
-// The next block; a null name at the end of the text.
-Result<Block> next_block(BIO* in) noexcept {
-  char* name = nullptr;
-  char* header = nullptr;
-  unsigned char* data = nullptr;
-  Block block;
-  if (PEM_read_bio(in, &name, &header, &data, &block.size) != 1) {
-    const unsigned long code = ERR_peek_last_error();
-    if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) return block;
-    const Error error = openssl_failure("it has a PEM block that does not decode");
-    return error.code == Errc::openssl ? failure(Errc::malformed, error.message) : error;
+// What a block of another kind is.
+std::string_view what_is(std::string_view label, std::string_view otherwise) noexcept {
+  for (const Label& other : other_labels) {
+    if (label == other.label) return other.message;
   }
-  block.name.reset(name);
-  block.header.reset(header);
-  block.data.reset(data);
-  return block;
+  return label.ends_with("PRIVATE KEY") ? "it has a private key" : otherwise;
 }
 
 template <class Kind>
-Result<typename Kind::Handle> decode(const Block& block) noexcept {
-  if (block.name.get() != Kind::label) return failure(Errc::malformed, Kind::other);
-  if (*block.header != '\0') return failure(Errc::malformed, Kind::bad);  // encrypted
-  const unsigned char* in = block.data.get();
-  typename Kind::Handle object{Kind::decode(&in, block.size)};
-  if (!object || in != block.data.get() + block.size) return failure(Errc::malformed, Kind::bad);
+typename Kind::Handle decode_once(const PemBlock& block) noexcept {
+  const unsigned char* in = block.bytes.data();
+  typename Kind::Handle object{Kind::decode(&in, static_cast<long>(block.bytes.size()))};
+  if (in != block.bytes.data() + block.bytes.size()) object.reset();
+  return object;
+}
+
+template <class Kind>
+Result<typename Kind::Handle> decode(const PemBlock& block) noexcept {
+  if (block.label != Kind::label) return failure(Errc::malformed, what_is(block.label, Kind::other), block.line);
+  auto object = decode_once<Kind>(block);
+  if (object) return object;
+  if (!memory_is_there()) return failure(Errc::out_of_memory, "out of memory");
+  object = decode_once<Kind>(block);
+  if (!object) return failure(Errc::malformed, Kind::bad, block.line);
   return object;
 }
 
@@ -70,13 +78,14 @@ template <class Kind>
 using All = std::vector<typename Kind::Handle>;
 
 template <class Kind>
-Result<All<Kind>> decode_all(BIO* in) {
+Result<All<Kind>> decode_all(PemReader reader) {
+  if (auto text = reader.check(); !text) return text.error();
   All<Kind> all;
   while (true) {
-    const auto block = next_block(in);
+    const auto block = reader.next();
     if (!block) return block.error();
-    if (!block->name) break;
-    auto object = decode<Kind>(*block);
+    if (!*block) break;
+    auto object = decode<Kind>(**block);
     if (!object) return object.error();
     all.push_back(*std::move(object));
   }
@@ -88,9 +97,7 @@ template <class Kind>
 Result<All<Kind>> parse(std::string_view pem) noexcept {
   if (pem.size() > max_pem_size) return failure(Errc::invalid_argument, "it is larger than 64 MiB");
   const ErrorQueueMark mark;
-  const BioPtr in{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
-  if (!in) return failure(Errc::out_of_memory, "out of memory");
-  return or_out_of_memory([&] { return decode_all<Kind>(in.get()); });
+  return or_out_of_memory([&] { return decode_all<Kind>(PemReader(pem)); });
 }
 
 using File = OpensslPtr<std::FILE, std::fclose>;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "errors.hpp"
 #include "limits_check.hpp"
@@ -161,7 +162,10 @@ Result<void> check_names(const PolicyOptions& options) {
   const auto before = [](const Given& a, const Given& b) {
     return X509_NAME_cmp(X509_get_subject_name(a.certificate), X509_get_subject_name(b.certificate)) < 0;
   };
-  std::stable_sort(all.begin(), all.end(), before);
+  std::sort(all.begin(), all.end(), [&before](const Given& a, const Given& b) {
+    if (before(a, b) || before(b, a)) return before(a, b);
+    return std::pair(!a.anchor, a.position) < std::pair(!b.anchor, b.position);
+  });
   for (std::size_t first = 0; first < all.size(); ++first) {
     for (std::size_t other = first + 1; other < all.size() && !before(all[first], all[other]); ++other) {
       if (!can_be_told_apart(all[first].certificate, all[other].certificate)) {

@@ -17,6 +17,7 @@ set(layers
   include/client_tls/phase
   src/phase
   include/client_tls/pem
+  src/pem_blocks
   src/pem
   src/ca_names
   src/certificate_time
