@@ -11,6 +11,7 @@
 #include "ca_names.hpp"
 #include "envelope.hpp"
 #include "errors.hpp"
+#include "list_check.hpp"
 #include "policy_check.hpp"
 #include "policy_warnings.hpp"
 
@@ -128,18 +129,11 @@ bool add_intermediates(X509_STORE* store, const PolicyOptions& options) noexcept
   return true;
 }
 
-bool add_lists(X509_STORE* store, const std::vector<RevocationListPtr>& lists) noexcept {
-  for (const auto& list : lists) {
-    if (X509_STORE_add_crl(store, list->crl.get()) != 1) return false;
-  }
-  return lists.empty() || X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1;
-}
-
-Result<X509StorePtr> make_store(const PolicyOptions& options, const std::vector<RevocationListPtr>& lists) noexcept {
+Result<X509StorePtr> make_store(const PolicyOptions& options, std::vector<RevocationListPtr> lists) {
   X509StorePtr store{X509_STORE_new()};
-  const bool good = store && add_anchors(store.get(), options) && add_intermediates(store.get(), options) &&
-                    add_lists(store.get(), lists);
-  if (!good) return openssl_failure("the anchors and revocation lists cannot be used");
+  const bool good = store && add_anchors(store.get(), options) && add_intermediates(store.get(), options);
+  if (!good) return openssl_failure("the anchors cannot be used");
+  if (auto added = add_lists(store.get(), std::move(lists)); !added) return added.error();
   return store;
 }
 
@@ -194,11 +188,10 @@ Result<void> ClientAuthPolicy::make_all() {
   auto warnings = warnings_of(options_, *newest, names->get());
   if (!warnings) return warnings.error();
   if (auto own = make_own(options_); !own) return own;
-  auto store = make_store(options_, newest->lists);
-  if (!store) return store.error();
   take_newest(options_.crls, newest->lists);
   lists_end_ = end_of_lists(newest->lists);
-  lists_ = std::move(newest->lists);
+  auto store = make_store(options_, std::move(newest->lists));
+  if (!store) return store.error();
   warnings_ = *std::move(warnings);
   hint_names_ = *std::move(names);
   store_ = *std::move(store);

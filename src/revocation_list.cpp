@@ -81,6 +81,7 @@ Result<void> read_extensions(RevocationList& list) noexcept {
   list.key.reset(
       static_cast<AUTHORITY_KEYID*>(X509_CRL_get_ext_d2i(crl, NID_authority_key_identifier, &found[0], nullptr)));
   list.number.reset(static_cast<ASN1_INTEGER*>(X509_CRL_get_ext_d2i(crl, NID_crl_number, &found[1], nullptr)));
+  list.has_distribution_point = X509_CRL_get_ext_by_NID(crl, NID_issuing_distribution_point, -1) >= 0;
   const bool lacks = (!list.key && found[0] != -1) || (!list.number && found[1] != -1);
   return lacks ? Result<void>(failure(Errc::out_of_memory, "out of memory")) : Result<void>();
 }
@@ -170,6 +171,16 @@ int compare_age(const RevocationList& a, const RevocationList& b) noexcept {
   return ASN1_INTEGER_cmp(a.number.get(), b.number.get());
 }
 
+// The key with its algorithm and parameters. Not the certificate: anybody can make certificates that have the CA's name
+// and key, and OpenSSL looks at lists before it looks at the signatures of a chain.
+bool digest_key(const X509* certificate, KnownSigner::Digest& digest) noexcept {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};
+  return size > 0 &&
+         EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr) == 1;
+}
+
 Result<void> add_if_newest(NewestLists& newest, RevocationListPtr list, std::size_t position) {
   const auto same = std::find_if(newest.lists.begin(), newest.lists.end(),
                                  [&](const auto& other) { return other->scope == list->scope; });
@@ -220,7 +231,12 @@ bool names_as_issuer(const RevocationList& list, X509* issuer) noexcept {
 Result<bool> is_signed_by(const RevocationList& list, X509* issuer) noexcept {
   EVP_PKEY* key = X509_get0_pubkey(issuer);
   if (key == nullptr) return false;
-  return signature_is_good([&] { return X509_CRL_verify(list.crl.get(), key); });
+  KnownSigner::Digest digest;
+  const bool digested = digest_key(issuer, digest);
+  if (digested && list.signer.is(digest)) return true;
+  auto good = signature_is_good([&] { return X509_CRL_verify(list.crl.get(), key); });
+  if (good && *good && digested) list.signer.remember(digest);
+  return good;
 }
 
 }  // namespace client_tls

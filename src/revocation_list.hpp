@@ -4,6 +4,7 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,7 +16,29 @@
 
 namespace client_tls {
 
-// A list that is whole, within its scope. Immutable, shared by threads.
+// The key whose signature on a list has been verified. There is no more than one, so that nothing that clients send, in
+// whatever number, takes room here. Any thread may ask and tell at any time; none waits.
+class KnownSigner {
+ public:
+  using Digest = std::array<unsigned char, 32>;  // SHA-256 of the SubjectPublicKeyInfo
+
+  [[nodiscard]] bool is(const Digest& key) const noexcept {
+    return state_.load(std::memory_order_acquire) == set && key_ == key;
+  }
+  void remember(const Digest& key) noexcept {
+    int expected = unset;
+    if (!state_.compare_exchange_strong(expected, being_set)) return;
+    key_ = key;
+    state_.store(set, std::memory_order_release);
+  }
+
+ private:
+  enum : std::uint8_t { unset, being_set, set };
+  std::atomic<int> state_{unset};
+  Digest key_{};
+};
+
+// A list that is whole, within its scope. Immutable but for what is found out of it, and shared by threads.
 struct RevocationList {
   X509CrlPtr crl;     // decoded for the library alone
   std::string scope;  // whose certificates it is about: issuer, its key, distribution point; by their DER
@@ -23,6 +46,8 @@ struct RevocationList {
   OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free> number;     // null: it has none
   std::int64_t begins;                                    // seconds since the epoch
   std::int64_t ends;                                      // the largest number: it names no end
+  bool has_distribution_point;  // (RFC 5280, section 5.2.5): it may be about some of its issuer's certificates alone
+  mutable KnownSigner signer;
   std::array<unsigned char, 32> contents;  // SHA-256 over its scope and the serial numbers on it, and nothing else
 };
 using RevocationListPtr = std::shared_ptr<const RevocationList>;
@@ -41,7 +66,8 @@ struct NewestLists {
 // out_of_memory. Call it while an ErrorQueueMark is alive.
 [[nodiscard]] Result<NewestLists> newest_lists(const std::vector<X509CrlPtr>& crls);
 
-// Whether the certificate's key signed the list; an Error where it cannot be told.
+// Whether the certificate's key signed the list; an Error where it cannot be told. A signature is verified once: what
+// was good is remembered as long as the list is in use. Call it while an ErrorQueueMark is alive.
 [[nodiscard]] Result<bool> is_signed_by(const RevocationList& list, X509* issuer) noexcept;
 
 // Whether the list names the certificate as its issuer, by the name and, where both have one, the key's identifier.

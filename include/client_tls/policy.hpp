@@ -21,8 +21,6 @@
 
 namespace client_tls {
 
-struct RevocationList;  // the library's own
-
 // Whether a client is asked for its certificate. In all cases but `required` the handshake completes whatever it
 // answers.
 enum class ClientAuth : std::uint8_t {
@@ -162,7 +160,6 @@ class CLIENT_TLS_API ClientAuthPolicy {
   X509StorePtr store_;
   X509NameStackPtr hint_names_;
   std::vector<PolicyWarning> warnings_;
-  std::vector<std::shared_ptr<const RevocationList>> lists_;
   Digest digest_{};
   std::chrono::sys_seconds lists_end_ = std::chrono::sys_seconds::max();
 };

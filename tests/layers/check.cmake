@@ -27,6 +27,7 @@ set(layers
   src/envelope
   src/revocation_list_check
   src/revocation_list
+  src/list_check
   include/client_tls/policy
   src/policy_check
   src/policy_warnings
