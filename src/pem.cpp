@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "errors.hpp"
@@ -81,11 +82,10 @@ template <class Kind>
 Result<All<Kind>> decode_all(PemReader reader) {
   if (auto text = reader.check(); !text) return text.error();
   All<Kind> all;
-  while (true) {
-    const auto block = reader.next();
-    if (!block) return block.error();
-    if (!*block) break;
-    auto object = decode<Kind>(**block);
+  for (std::optional<PemBlock> block;; block.reset()) {
+    if (auto read = reader.next(block); !read) return read.error();
+    if (!block) break;
+    auto object = decode<Kind>(*block);
     if (!object) return object.error();
     all.push_back(*std::move(object));
   }

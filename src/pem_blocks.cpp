@@ -54,8 +54,8 @@ bool begins_with(std::string_view text, std::string_view word) noexcept {
 }
 
 std::string_view without_separators(std::string_view text) noexcept {
-  const auto first = std::find_if(text.begin(), text.end(), is_alphanumeric);
-  return text.substr(static_cast<std::size_t>(first - text.begin()));
+  while (!text.empty() && !is_alphanumeric(text.front())) text.remove_prefix(1);
+  return text;
 }
 
 bool begins_with_label(std::string_view text) noexcept {
@@ -187,27 +187,30 @@ bool PemReader::read_line() noexcept {
   return true;
 }
 
-Result<std::optional<PemBlock>> PemReader::next() {
-  constexpr std::string_view lone = "it has a carriage return that ends no line";
+Result<void> PemReader::next(std::optional<PemBlock>& block) {
   while (read_line()) {
-    if (line_.find('\r') != std::string_view::npos) return bad(lone, number_);
     if (const auto label = label_of(line_, begin_mark)) {
-      auto block = read_block(*label);
-      if (!block) return block.error();
-      return std::optional<PemBlock>(*std::move(block));
+      PemBlock& begun = block.emplace();
+      begun.label = *label;
+      begun.line = number_;
+      return read_block(begun);
     }
-    if (label_of(line_, end_mark)) return bad("it has an END line without its BEGIN", number_);
-    const std::string_view mark = find_mark(line_);
-    if (!mark.empty()) return bad(mark == "END" ? bad_end : bad_begin, number_);
-    if (is_stray_body(line_)) return bad("it has base64 outside of a block", number_);
+    if (auto good = check_between(); !good) return good;
   }
-  return std::optional<PemBlock>();
+  return {};
 }
 
-Result<PemBlock> PemReader::read_block(std::string_view label) {
-  PemBlock block;
-  block.label = label;
-  block.line = number_;
+// A line that belongs to no block.
+Result<void> PemReader::check_between() const noexcept {
+  if (line_.find('\r') != std::string_view::npos) return bad("it has a carriage return that ends no line", number_);
+  if (label_of(line_, end_mark)) return bad("it has an END line without its BEGIN", number_);
+  const std::string_view mark = find_mark(line_);
+  if (!mark.empty()) return bad(mark == "END" ? bad_end : bad_begin, number_);
+  if (is_stray_body(line_)) return bad("it has base64 outside of a block", number_);
+  return {};
+}
+
+Result<void> PemReader::read_block(PemBlock& block) {
   std::string base64;
   while (read_line()) {
     const std::size_t begin = std::min(line_.find_first_not_of(" \t"), line_.size());
@@ -219,9 +222,8 @@ Result<PemBlock> PemReader::read_block(std::string_view label) {
     }
     const auto end = label_of(line_, end_mark);
     if (!end) return bad_line_within(block);
-    if (*end != label) return bad("it has an END line with another label than its BEGIN", number_);
-    if (auto decoded = decode(base64, block); !decoded) return decoded.error();
-    return block;
+    if (*end != block.label) return bad("it has an END line with another label than its BEGIN", number_);
+    return decode(base64, block);
   }
   return bad("it has a block without an END line", block.line);
 }

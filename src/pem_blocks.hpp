@@ -27,12 +27,13 @@ class PemReader {
   // Whether it is a text at all. Errors: malformed, with the line.
   [[nodiscard]] Result<void> check() const noexcept;
 
-  // The next block; nothing at the end. Errors: malformed, with the line. Throws std::bad_alloc.
-  [[nodiscard]] Result<std::optional<PemBlock>> next();
+  // The next block; none at the end. Errors: malformed, with the line. Throws std::bad_alloc.
+  [[nodiscard]] Result<void> next(std::optional<PemBlock>& block);
 
  private:
   [[nodiscard]] bool read_line() noexcept;
-  [[nodiscard]] Result<PemBlock> read_block(std::string_view label);
+  [[nodiscard]] Result<void> check_between() const noexcept;
+  [[nodiscard]] Result<void> read_block(PemBlock& block);
   [[nodiscard]] Error bad_line_within(const PemBlock& block) const noexcept;
 
   std::string_view rest_;

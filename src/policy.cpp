@@ -56,6 +56,7 @@ class Digested {
 
 std::vector<ClientAuthPolicy::Digest> contents_of(const std::vector<RevocationListPtr>& lists) {
   std::vector<ClientAuthPolicy::Digest> contents;
+  contents.reserve(lists.size());
   for (const auto& list : lists) contents.push_back(list->contents);
   return contents;
 }
@@ -111,22 +112,20 @@ Result<void> make_own(PolicyOptions& options) noexcept {
 }
 
 bool add_anchors(X509_STORE* store, const PolicyOptions& options) noexcept {
-  for (const auto& anchor : options.anchors) {
-    // X509_V_FLAG_PARTIAL_CHAIN would make an anchor of everything that is in the store.
-    ASN1_OBJECT* use = OBJ_nid2obj(NID_client_auth);
-    if (options.partial_chain && X509_add1_trust_object(anchor.get(), use) != 1) return false;
-    if (X509_STORE_add_cert(store, anchor.get()) != 1) return false;
-  }
-  return true;
+  // X509_V_FLAG_PARTIAL_CHAIN would make an anchor of everything that is in the store.
+  ASN1_OBJECT* clients = OBJ_nid2obj(NID_client_auth);
+  return std::ranges::all_of(options.anchors, [&](const X509Ptr& anchor) {
+    const bool trusted = !options.partial_chain || X509_add1_trust_object(anchor.get(), clients) == 1;
+    return trusted && X509_STORE_add_cert(store, anchor.get()) == 1;
+  });
 }
 
 bool add_intermediates(X509_STORE* store, const PolicyOptions& options) noexcept {
-  for (const auto& intermediate : options.intermediates) {
+  return std::ranges::all_of(options.intermediates, [store](const X509Ptr& intermediate) {
     // In a store, what is self-signed is trusted.
     const bool self_signed = (X509_get_extension_flags(intermediate.get()) & EXFLAG_SS) != 0;
-    if (!self_signed && X509_STORE_add_cert(store, intermediate.get()) != 1) return false;
-  }
-  return true;
+    return self_signed || X509_STORE_add_cert(store, intermediate.get()) == 1;
+  });
 }
 
 Result<X509StorePtr> make_store(const PolicyOptions& options, std::vector<RevocationListPtr> lists) {

@@ -129,6 +129,7 @@ struct Given {
 
 std::vector<Given> all_given(const PolicyOptions& options) {
   std::vector<Given> all;
+  all.reserve(options.anchors.size() + options.intermediates.size());
   for (const auto& anchor : options.anchors) {
     all.push_back({.certificate = anchor.get(), .position = all.size() + 1, .anchor = true});
   }
@@ -177,27 +178,37 @@ Result<void> check_names(const PolicyOptions& options) {
   return {};
 }
 
+// Whether one of those that are rooted issued the certificate.
+Result<bool> is_issued_by_rooted(const std::vector<Given>& all, const std::vector<bool>& rooted, X509* certificate) {
+  for (std::size_t issuer = 0; issuer < all.size(); ++issuer) {
+    if (!rooted[issuer]) continue;
+    auto by_this_one = issued(all[issuer].certificate, certificate);
+    if (!by_this_one || *by_this_one) return by_this_one;
+  }
+  return false;
+}
+
+Result<bool> is_root(const Given& given) noexcept {
+  if (!given.anchor || !is_self_issued(given.certificate)) return false;
+  return signature_is_good([&given] { return X509_self_signed(given.certificate, 1); });
+}
+
 // Whether a chain leads from each of them to an anchor that is self-signed. Each round finds those that one of the
 // certificates found before has issued.
 Result<std::vector<bool>> find_rooted(const std::vector<Given>& all) {
   std::vector<bool> rooted(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const auto own = all[i].anchor && is_self_issued(all[i].certificate)
-                         ? signature_is_good([&] { return X509_self_signed(all[i].certificate, 1); })
-                         : Result<bool>(false);
-    if (!own) return own.error();
-    rooted[i] = *own;
+    const auto root = is_root(all[i]);
+    if (!root) return root.error();
+    rooted[i] = *root;
   }
   for (bool found = true; found;) {
     found = false;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      for (std::size_t issuer = 0; !rooted[i] && issuer < all.size(); ++issuer) {
-        if (!rooted[issuer]) continue;
-        const auto by_this_one = issued(all[issuer].certificate, all[i].certificate);
-        if (!by_this_one) return by_this_one.error();
-        rooted[i] = *by_this_one;
-        found = found || rooted[i];
-      }
+      const auto more = rooted[i] ? Result<bool>(false) : is_issued_by_rooted(all, rooted, all[i].certificate);
+      if (!more) return more.error();
+      rooted[i] = rooted[i] || *more;
+      found = found || *more;
     }
   }
   return rooted;

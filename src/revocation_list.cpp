@@ -32,13 +32,17 @@ std::string_view bytes_of(const ASN1_STRING* string) noexcept {
 
 void append_extension(std::string& scope, const X509_CRL* crl, int nid) {
   const int index = X509_CRL_get_ext_by_NID(crl, nid, -1);
-  if (index < 0) return append(scope, "");
+  if (index < 0) {
+    append(scope, "");
+    return;
+  }
   const auto* extension = X509_CRL_get_ext(crl, index);
   append(scope, bytes_of(X509_EXTENSION_get_data(const_cast<X509_EXTENSION*>(extension))));
 }
 
 Result<std::string> scope_of(const X509_CRL* crl) {
   std::string scope;
+  scope.reserve(256);
   unsigned char* der = nullptr;
   const int size = i2d_X509_NAME(X509_CRL_get_issuer(crl), &der);
   const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};

@@ -18,11 +18,12 @@ inline constexpr std::size_t max_pem_size = std::size_t{64} * 1024 * 1024;
 // Every certificate (RFC 7468, section 5) of a text or a file, in its order; text between the blocks is ignored, as
 // RFC 7468 says.
 //
-// They never return less than what is there. Errors are: a block that does not decode or has no END line; one of another
-// kind (a key, a revocation list, "TRUSTED CERTIFICATE"), an encrypted one, one with headers; a line that looks like the
-// BEGIN or END of a block in any other spelling than RFC 7468's (indented, in small letters, with more or fewer dashes or
-// with other ones, behind other text); base64 without its lines; DER, PKCS #12, UTF-16, a NUL, a carriage return that
-// ends no line; a text without any block. Accepted are CR LF, a byte order mark of UTF-8, blanks at the ends of lines.
+// They never return less than what is there. Errors are: a block that does not decode or has no END line; one of
+// another kind (a key, a revocation list, "TRUSTED CERTIFICATE"), an encrypted one, one with headers; a line that looks
+// like the BEGIN or END of a block in any other spelling than RFC 7468's (indented, in small letters, with more or
+// fewer dashes or with other ones, behind other text); base64 without its lines; DER, PKCS #12, UTF-16, a NUL, a
+// carriage return that ends no line; a text without any block. Accepted are CR LF, a byte order mark of UTF-8, blanks
+// at the ends of lines.
 //
 // Any phase, any thread; they read files, so not from a callback. Errors: unreadable, with the system's errno as
 // Error::openssl_reason; malformed, with the line as Error::position; invalid_argument (over max_pem_size);
