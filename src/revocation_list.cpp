@@ -40,9 +40,7 @@ void append_extension(std::string& scope, const X509_CRL* crl, int nid) {
   append(scope, bytes_of(X509_EXTENSION_get_data(const_cast<X509_EXTENSION*>(extension))));
 }
 
-Result<std::string> scope_of(const X509_CRL* crl) {
-  std::string scope;
-  scope.reserve(256);
+Result<void> read_scope(const X509_CRL* crl, std::string& scope) {
   unsigned char* der = nullptr;
   const int size = i2d_X509_NAME(X509_CRL_get_issuer(crl), &der);
   const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};
@@ -50,7 +48,7 @@ Result<std::string> scope_of(const X509_CRL* crl) {
   append(scope, {reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
   append_extension(scope, crl, NID_authority_key_identifier);
   append_extension(scope, crl, NID_issuing_distribution_point);
-  return scope;
+  return {};
 }
 
 std::vector<const ASN1_INTEGER*> serials_of(const STACK_OF(X509_REVOKED) * entries) {
@@ -112,9 +110,7 @@ Result<RevocationListPtr> read(X509CrlPtr crl) {
   auto list = std::make_shared<RevocationList>();
   list->crl = std::move(crl);
   if (auto valid = check_is_whole(decoded); !valid) return valid.error();
-  auto scope = scope_of(decoded);
-  if (!scope) return scope.error();
-  list->scope = *std::move(scope);
+  if (auto valid = read_scope(decoded, list->scope); !valid) return valid.error();
   if (auto valid = read_dates(*list); !valid) return valid.error();
   if (auto done = read_extensions(*list); !done) return done.error();
   if (auto valid = digest_contents(*list, X509_CRL_get_REVOKED(decoded)); !valid) return valid.error();

@@ -231,8 +231,7 @@ TEST_CASE("pem: a BEGIN or END in any other spelling is an error with its line, 
       "\x96# CERTIFICATE\x96",                        // the same in Windows' encoding
       "\xE2\x88\x92\xE2\x88\x92# CERTIFICATE",        // minus signs
       "\xC2\xA0-----# CERTIFICATE-----",              // a no-break space
-      "-----#\xC2\xA0"
-      "CERTIFICATE-----",
+      "-----#\xC2\xA0 CERTIFICATE-----",
       "\xEF\xBB\xBF-----# CERTIFICATE-----",  // a byte order mark in the middle
       "*****# CERTIFICATE*****",
       "=====# CERTIFICATE=====",

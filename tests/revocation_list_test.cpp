@@ -239,7 +239,7 @@ TEST_CASE("revocation list: what time alone makes wrong is a warning") {
 
 TEST_CASE("revocation list: the anchor is looked up in none, and what it issued is") {
   const Pki& pki = Pki::get();
-  const auto verify = [&pki](Lists lists) {
+  const auto verify = [](Lists lists) {
     PolicyOptions options = asking();
     options.crls = std::move(lists);
     const PolicyPtr policy = make_policy(std::move(options));
