@@ -17,7 +17,7 @@ std::size_t allocations_made();  // since the program began
 std::size_t peak_bytes();
 void forget_peak();
 
-// Every how manyeth allocation is to fail. All of them take minutes: scripts/test does a part, .ci/run does all
+// Every how manyeth allocation is to fail. All of them take minutes: scripts/test does a part, .ci/run more of them
 // (CLIENT_TLS_ALLOCATION_STRIDE).
 std::size_t allocation_stride();
 
