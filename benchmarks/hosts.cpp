@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <set>
@@ -130,14 +131,36 @@ void set_up_policies(SSL_CTX* ssl_ctx, client_tls::PolicyTable table) {
 }
 
 // As the hosts by hand, it sends no hints: what is compared is the same bytes.
-void set_up_library(SSL_CTX* ssl_ctx, const test::Certificate& ca, Asks asks) {
+void set_up_library(SSL_CTX* ssl_ctx, const test::Certificate& ca, Asks asks,
+                    std::vector<client_tls::X509CrlPtr> lists = {}) {
   client_tls::PolicyOptions options;
   if (asks == Asks::yes) {
     options = asking(ca);
     options.hints.emplace();
+    options.crls = std::move(lists);
   }
   const auto policy = make(std::move(options));
   set_up_policies(ssl_ctx, {policy, policy});
+}
+
+// As from a file, with numbers that no certificate here has.
+client_tls::X509CrlPtr issue_list(const test::Certificate& issuer, std::size_t entries) {
+  const auto list = test::issue_crl(issuer);
+  const client_tls::OpensslPtr<ASN1_TIME, ASN1_TIME_free> time{ASN1_TIME_set(nullptr, std::time(nullptr))};
+  const client_tls::OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free> number{ASN1_INTEGER_new()};
+  for (std::size_t i = 0; i < entries; ++i) {
+    ASN1_INTEGER_set_uint64(number.get(), (std::uint64_t{1} << 60U) + i);
+    X509_REVOKED* entry = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(entry, number.get());
+    X509_REVOKED_set_revocationDate(entry, time.get());
+    require(X509_CRL_add0_revoked(list.get(), entry) == 1, "entry");
+  }
+  require(X509_CRL_sign(list.get(), issuer.key.get(), EVP_sha256()) > 0, "list");
+  std::vector<unsigned char> der(static_cast<std::size_t>(i2d_X509_CRL(list.get(), nullptr)));
+  unsigned char* out = der.data();
+  i2d_X509_CRL(list.get(), &out);
+  const unsigned char* in = der.data();
+  return client_tls::X509CrlPtr{d2i_X509_CRL(nullptr, &in, static_cast<long>(der.size()))};
 }
 
 void set_up(SSL_CTX* ssl_ctx, Way way, const test::Certificate& ca, Asks asks) {
@@ -235,7 +258,10 @@ Identities make_identities(test::Key server_key, test::Key client_key, std::size
   return {.ca = std::move(ca), .server = std::move(server), .client = std::move(client)};
 }
 
-client_tls::SslCtxPtr make_server(Way way, const Mechanism& mechanism, const Identities& identities, Asks asks) {
+namespace {
+
+// Without what asks for the client's certificate.
+client_tls::SslCtxPtr make_server_that_asks_nothing(const Mechanism& mechanism, const Identities& identities) {
   client_tls::SslCtxPtr result{SSL_CTX_new(TLS_server_method())};
   SSL_CTX* ssl_ctx = result.get();
   require(ssl_ctx != nullptr, "server");
@@ -245,7 +271,24 @@ client_tls::SslCtxPtr make_server(Way way, const Mechanism& mechanism, const Ide
   SSL_CTX_sess_set_cache_size(ssl_ctx, cached_sessions);
   present(ssl_ctx, identities.server);
   X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl_ctx), identities.ca.get());
-  set_up(ssl_ctx, way, identities.ca, asks);
+  return result;
+}
+
+}  // namespace
+
+client_tls::SslCtxPtr make_server(Way way, const Mechanism& mechanism, const Identities& identities, Asks asks) {
+  auto result = make_server_that_asks_nothing(mechanism, identities);
+  set_up(result.get(), way, identities.ca, asks);
+  return result;
+}
+
+client_tls::SslCtxPtr make_server_with_lists(const Mechanism& mechanism, const Identities& identities,
+                                             std::size_t entries) {
+  auto result = make_server_that_asks_nothing(mechanism, identities);
+  std::vector<client_tls::X509CrlPtr> lists;
+  lists.push_back(issue_list(identities.ca, 0));
+  lists.push_back(issue_list(identities.client[1], entries));
+  set_up_library(result.get(), identities.ca, Asks::yes, std::move(lists));
   return result;
 }
 

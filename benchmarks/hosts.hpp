@@ -77,6 +77,11 @@ enum class Asks : bool { no, yes };
 client_tls::SslCtxPtr make_server(Way way, const Mechanism& mechanism, const Identities& identities,
                                   Asks asks = Asks::yes);
 
+// As Way::library does it, with a revocation list of each of the client's issuers: its own has so many entries, none of
+// them about it.
+client_tls::SslCtxPtr make_server_with_lists(const Mechanism& mechanism, const Identities& identities,
+                                             std::size_t entries);
+
 // A client with a certificate, which keeps the last session that it got.
 class Client {
  public:

@@ -3,40 +3,19 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
-#include <atomic>
 #include <ctime>
-#include <mutex>
 #include <new>
 #include <utility>
 
 #include "errors.hpp"
+#include "ex_data_index.hpp"
 #include "openssl_version.hpp"
 
 namespace client_tls {
 namespace {
 
-// One ex_data index of the process. It is registered on first use, not at load time: until then a host may still set
-// OpenSSL's memory functions. A registration that failed is tried again.
-class Index {
- public:
-  template <class Register>
-  int get(Register register_index) noexcept {
-    int index = value_.load(std::memory_order_acquire);
-    if (index >= 0) return index;
-    const std::scoped_lock lock(mutex_);
-    index = value_.load(std::memory_order_relaxed);
-    if (index < 0) value_.store(index = register_index(), std::memory_order_release);
-    return index;
-  }
-  [[nodiscard]] int get_if_registered() const noexcept { return value_.load(std::memory_order_acquire); }
-
- private:
-  std::atomic<int> value_{-1};
-  std::mutex mutex_;
-};
-
-constinit Index ssl_slot;
-constinit Index ssl_ctx_slot;
+constinit ExDataIndex ssl_slot;
+constinit ExDataIndex ssl_ctx_slot;
 
 // Makes room for the slot inside SSL_new, so that a later SSL_set_ex_data does not move what another thread reads.
 void new_slot(void*, void*, CRYPTO_EX_DATA* data, int index, long, void*) noexcept {

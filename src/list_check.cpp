@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "errors.hpp"
+#include "ex_data_index.hpp"
 
 namespace client_tls {
 namespace {
@@ -21,9 +22,10 @@ void free_lists(void* /*store*/, void* lists, CRYPTO_EX_DATA* /*data*/, int /*in
   delete static_cast<StoreLists*>(lists);
 }
 
+constinit ExDataIndex store_slot;
+
 int index_of_lists() noexcept {
-  static const int index = X509_STORE_get_ex_new_index(0, nullptr, nullptr, nullptr, free_lists);
-  return index;
+  return store_slot.get([] { return X509_STORE_get_ex_new_index(0, nullptr, nullptr, nullptr, free_lists); });
 }
 
 // Null when memory has run out.
@@ -40,24 +42,32 @@ const RevocationList* find(const StoreLists& lists, const X509_CRL* crl) noexcep
   return found != lists.lists.end() ? found->get() : nullptr;
 }
 
-// What OpenSSL would check besides the signature, or check in another way.
-bool is_ordinary(X509_STORE_CTX* store, const RevocationList& list) noexcept {
-  constexpr unsigned long unusual = X509_V_FLAG_USE_CHECK_TIME | X509_V_FLAG_NO_CHECK_TIME | X509_V_FLAG_X509_STRICT |
-                                    X509_V_FLAG_SUITEB_128_LOS | X509_V_FLAG_SUITEB_192_LOS |
-                                    X509_V_FLAG_EXTENDED_CRL_SUPPORT | X509_V_FLAG_USE_DELTAS;
-  if ((X509_VERIFY_PARAM_get_flags(X509_STORE_CTX_get0_param(store)) & unusual) != 0) return false;
+// A list about which nothing is open but who its issuer is, and the signature.
+bool is_plain(const RevocationList& list) noexcept {
   const std::int64_t now = std::time(nullptr);
-  return !list.has_distribution_point && list.begins <= now && now < list.ends;
+  return !list.has_distribution_point && list.has_plain_dates && list.begins <= now && now < list.ends;
 }
 
-// The issuer of the certificate that is looked up, if it also issued the list, and may; else null.
-X509* ordinary_issuer(X509_STORE_CTX* store) noexcept {
+// What else changes nothing of how a list is checked. Others ask for more (Suite B), or for less (no times).
+bool has_usual_rules(X509_STORE_CTX* store) noexcept {
+  constexpr unsigned long usual = X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_TRUSTED_FIRST;
+  return (X509_VERIFY_PARAM_get_flags(X509_STORE_CTX_get0_param(store)) & ~usual) == 0;
+}
+
+// The issuer of the certificate that is looked up, which is the next in the chain, or the anchor itself; null where it
+// is another one, whose own path is to be verified, or may sign no lists.
+X509* issuer_on_path(X509_STORE_CTX* store) noexcept {
   const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(store);
-  const int depth = X509_STORE_CTX_get_error_depth(store);
+  const int next = std::min(X509_STORE_CTX_get_error_depth(store) + 1, sk_X509_num(chain) - 1);
   X509* issuer = X509_STORE_CTX_get0_current_issuer(store);
-  const bool next_in_chain =
-      issuer != nullptr && depth + 1 < sk_X509_num(chain) && sk_X509_value(chain, depth + 1) == issuer;
-  return next_in_chain && (X509_get_key_usage(issuer) & KU_CRL_SIGN) != 0 ? issuer : nullptr;
+  const bool on_path = issuer != nullptr && issuer == sk_X509_value(chain, next);
+  return on_path && (X509_get_key_usage(issuer) & KU_CRL_SIGN) != 0 ? issuer : nullptr;
+}
+
+// Then OpenSSL 4.0 tells the verify callback which list it is, and its own check alone can set that.
+bool is_listed(X509_STORE_CTX* store, X509_CRL* crl) noexcept {
+  X509_REVOKED* entry = nullptr;
+  return X509_CRL_get0_by_cert(crl, &entry, X509_STORE_CTX_get_current_cert(store)) != 0;
 }
 
 // In the place of OpenSSL's check_crl, which verifies the signature of a list, be it of megabytes, each time that a
@@ -67,9 +77,9 @@ int on_check_crl(X509_STORE_CTX* store, X509_CRL* crl) noexcept {
       static_cast<const StoreLists*>(X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(store), index_of_lists()));
   if (lists == nullptr) return 0;
   const RevocationList* list = find(*lists, crl);
-  if (list != nullptr && is_ordinary(store, *list)) {
+  if (list != nullptr && is_plain(*list) && has_usual_rules(store) && !is_listed(store, crl)) {
     const ErrorQueueMark mark;
-    X509* issuer = ordinary_issuer(store);
+    X509* issuer = issuer_on_path(store);
     const auto good = issuer != nullptr ? is_signed_by(*list, issuer) : Result<bool>(false);
     if (good && *good) return 1;
   }

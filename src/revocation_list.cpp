@@ -88,13 +88,21 @@ Result<void> read_extensions(RevocationList& list) noexcept {
   return lacks ? Result<void>(failure(Errc::out_of_memory, "out of memory")) : Result<void>();
 }
 
+// OpenSSL's rules for other forms differ between its versions.
+bool is_plain(const ASN1_TIME* date, std::int64_t seconds) noexcept {
+  const OpensslPtr<ASN1_TIME, ASN1_TIME_free> plain{ASN1_TIME_set(nullptr, seconds)};
+  return plain && ASN1_STRING_cmp(plain.get(), date) == 0;
+}
+
 Result<void> read_dates(RevocationList& list) noexcept {
   constexpr std::int64_t unreadable = std::numeric_limits<std::int64_t>::min();
+  const ASN1_TIME* begin = X509_CRL_get0_lastUpdate(list.crl.get());
   const ASN1_TIME* end = X509_CRL_get0_nextUpdate(list.crl.get());
-  list.begins = seconds_since_epoch(X509_CRL_get0_lastUpdate(list.crl.get()));
+  list.begins = seconds_since_epoch(begin);
   list.ends = end != nullptr ? seconds_since_epoch(end) : std::numeric_limits<std::int64_t>::max();
   if (list.begins == unreadable || list.ends == unreadable)
     return failure(Errc::invalid_argument, "crls: a date of it cannot be read");
+  list.has_plain_dates = is_plain(begin, list.begins) && (end == nullptr || is_plain(end, list.ends));
   return {};
 }
 
@@ -125,12 +133,12 @@ bool same_signature(const X509_CRL* a, const X509_CRL* b) noexcept {
   return ASN1_STRING_cmp(signatures[0], signatures[1]) == 0;
 }
 
-// The lists that are in use in the process.
+// The lists that are in use in the process. Never destroyed: a host may make policies until the very end.
 class KnownLists {
  public:
-  static KnownLists& get() noexcept {
-    static KnownLists known;
-    return known;
+  static KnownLists& get() {
+    static auto* const known = new KnownLists;
+    return *known;
   }
   RevocationListPtr find(const X509_CRL* crl) {
     const std::scoped_lock lock(mutex_);
@@ -171,14 +179,17 @@ int compare_age(const RevocationList& a, const RevocationList& b) noexcept {
   return ASN1_INTEGER_cmp(a.number.get(), b.number.get());
 }
 
-// The key with its algorithm and parameters. Not the certificate: anybody can make certificates that have the CA's name
-// and key, and OpenSSL looks at lists before it looks at the signatures of a chain.
-bool digest_key(const X509* certificate, KnownSigner::Digest& digest) noexcept {
+// Not its certificate: OpenSSL asks for lists before it verifies the chain's signatures, so anybody can show any number
+// of certificates with a CA's name and key.
+std::optional<ListSigner> signer_of(const X509* issuer, const EVP_PKEY* key) noexcept {
+  ListSigner signer;
+  signer.provider = EVP_PKEY_get0_provider(key);
   unsigned char* der = nullptr;
-  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(issuer), &der);
   const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};
-  return size > 0 &&
-         EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr) == 1;
+  const bool good = size > 0 && EVP_Digest(der, static_cast<std::size_t>(size), signer.key.data(), nullptr,
+                                           EVP_sha256(), nullptr) == 1;
+  return good ? std::optional(signer) : std::nullopt;
 }
 
 Result<void> add_if_newest(NewestLists& newest, RevocationListPtr list, std::size_t position) {
@@ -231,11 +242,10 @@ bool names_as_issuer(const RevocationList& list, X509* issuer) noexcept {
 Result<bool> is_signed_by(const RevocationList& list, X509* issuer) noexcept {
   EVP_PKEY* key = X509_get0_pubkey(issuer);
   if (key == nullptr) return false;
-  KnownSigner::Digest digest;
-  const bool digested = digest_key(issuer, digest);
-  if (digested && list.signer.is(digest)) return true;
+  const auto signer = signer_of(issuer, key);
+  if (signer && list.signer.is(*signer)) return true;
   auto good = signature_is_good([&] { return X509_CRL_verify(list.crl.get(), key); });
-  if (good && *good && digested) list.signer.remember(digest);
+  if (good && *good && signer) list.signer.remember(*signer);
   return good;
 }
 

@@ -4,10 +4,11 @@
 #include <openssl/x509v3.h>
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,26 +17,32 @@
 
 namespace client_tls {
 
-// The key whose signature on a list has been verified. There is no more than one, so that nothing that clients send, in
-// whatever number, takes room here. Any thread may ask and tell at any time; none waits.
+// Who verified a list's signature.
+struct ListSigner {
+  std::array<unsigned char, 32> key{};  // SHA-256 of the SubjectPublicKeyInfo, which has the algorithm's parameters too
+  // Whose implementation verified it: another library context may allow less. Compared, never used.
+  const OSSL_PROVIDER* provider = nullptr;
+
+  bool operator==(const ListSigner&) const = default;
+};
+
+// The signer whose signature on a list was good: the last one alone. A key can be written in many ways, and whoever
+// writes it in a new one shall neither fill the memory nor keep the CA's own certificate out of it. Any thread may ask
+// and tell at any time; the lock is held for a comparison.
 class KnownSigner {
  public:
-  using Digest = std::array<unsigned char, 32>;  // SHA-256 of the SubjectPublicKeyInfo
-
-  [[nodiscard]] bool is(const Digest& key) const noexcept {
-    return state_.load(std::memory_order_acquire) == set && key_ == key;
+  [[nodiscard]] bool is(const ListSigner& signer) const noexcept {
+    const std::scoped_lock lock(mutex_);
+    return signer_ == signer;
   }
-  void remember(const Digest& key) noexcept {
-    int expected = unset;
-    if (!state_.compare_exchange_strong(expected, being_set)) return;
-    key_ = key;
-    state_.store(set, std::memory_order_release);
+  void remember(const ListSigner& signer) noexcept {
+    const std::scoped_lock lock(mutex_);
+    signer_ = signer;
   }
 
  private:
-  enum : std::uint8_t { unset, being_set, set };
-  std::atomic<int> state_{unset};
-  Digest key_{};
+  mutable std::mutex mutex_;
+  std::optional<ListSigner> signer_;
 };
 
 // A list that is whole, within its scope. Immutable but for what is found out of it, and shared by threads.
@@ -46,6 +53,7 @@ struct RevocationList {
   OpensslPtr<ASN1_INTEGER, ASN1_INTEGER_free> number;     // null: it has none
   std::int64_t begins;                                    // seconds since the epoch
   std::int64_t ends;                                      // the largest number: it names no end
+  bool has_plain_dates;         // in the one form that RFC 5280 has for them (section 5.1.2.4), or no end
   bool has_distribution_point;  // (RFC 5280, section 5.2.5): it may be about some of its issuer's certificates alone
   mutable KnownSigner signer;
   std::array<unsigned char, 32> contents;  // SHA-256 over its scope and the serial numbers on it, and nothing else

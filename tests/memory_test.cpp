@@ -104,6 +104,20 @@ TEST_CASE("memory: a hundred thousand stateful TLS 1.3 sessions leave the cache 
   CHECK(SSL_CTX_sess_cache_full(ctx) >= static_cast<long>(many_sessions) - cache_size);
 }
 
+TEST_CASE("memory: what is remembered of revocation lists goes with their last policy") {
+  const auto make_and_drop = [] {
+    for (int i = 0; i < 100; ++i) {
+      auto options = asking();
+      options.crls.push_back(issue_crl(Pki::get().ca1));  // another one each time
+      make_policy(std::move(options));
+    }
+  };
+  make_and_drop();
+  const std::size_t before = blocks_in_use();
+  make_and_drop();
+  CHECK(blocks_in_use() == before);
+}
+
 TEST_CASE(
     "memory: a verdict that is asked for again allocates nothing, and nor does one by a policy that is remembered") {
   REQUIRE(counts_openssl());

@@ -260,6 +260,31 @@ TEST_CASE("openssl: a verify store's revocation lists and flags hold, for each c
   }
 }
 
+TEST_CASE("openssl: a store's own check of lists replaces OpenSSL's, which an empty context has") {
+  static X509_STORE_CTX_check_crl_fn openssls;
+  const OpensslPtr<X509_STORE_CTX, X509_STORE_CTX_free> empty{X509_STORE_CTX_new()};
+  REQUIRE(X509_STORE_CTX_init(empty.get(), nullptr, nullptr, nullptr) == 1);
+  openssls = X509_STORE_CTX_get_check_crl(empty.get());
+  REQUIRE(openssls != nullptr);
+  const Pki& pki = Pki::get();
+  const Certificate forger{.certificate = X509Ptr(X509_dup(pki.intermediate1.get())),
+                           .key = EvpPkeyPtr(EVP_PKEY_dup(pki.ca2.key.get()))};
+  for (const bool replaced : {true, false}) {
+    CAPTURE(replaced);
+    Server server{Mechanism::stateless13};
+    const X509StorePtr store = store_of(pki.ca1);
+    X509_STORE_add_crl(store.get(), issue_crl(forger, {&pki.client2}).get());
+    X509_STORE_add_crl(store.get(), issue_crl(pki.ca1).get());
+    X509_STORE_set_flags(store.get(), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    if (replaced) X509_STORE_set_check_crl(store.get(), [](X509_STORE_CTX*, X509_CRL*) { return 1; });
+    if (!replaced) {
+      X509_STORE_set_check_crl(store.get(), [](X509_STORE_CTX* c, X509_CRL* list) { return openssls(c, list); });
+    }
+    server.on_certificate = [&](SSL* ssl) { return SSL_set1_verify_cert_store(ssl, store.get()) == 1 ? ask(ssl) : 0; };
+    CHECK(Pair{server, client1()}.done() == replaced);
+  }
+}
+
 TEST_CASE("openssl: a verify param that overwrites and resets clears what the host's flags allow") {
   using Param = OpensslPtr<X509_VERIFY_PARAM, X509_VERIFY_PARAM_free>;
   const Certificate expired = issue({.common_name = "expired", .ends_in = -60}, &Pki::get().ca1);

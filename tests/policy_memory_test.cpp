@@ -95,3 +95,41 @@ TEST_CASE("out of memory: a policy is made whole or not at all") {
     }
   }
 }
+
+TEST_CASE("out of memory: a list's signature is verified or its certificates are refused") {
+  const Pki& pki = Pki::get();
+  const Certificate forger{.certificate = client_tls::X509Ptr(X509_dup(pki.intermediate1.get())),
+                           .key = client_tls::EvpPkeyPtr(EVP_PKEY_dup(pki.ca2.key.get()))};
+  const client_tls::OpensslPtr<STACK_OF(X509), [](STACK_OF(X509) * stack) { sk_X509_free(stack); }> others{
+      sk_X509_new_null()};
+  REQUIRE(sk_X509_push(others.get(), pki.intermediate1.get()) > 0);
+  const auto verifies = [&](const PolicyPtr& policy) {
+    const client_tls::OpensslPtr<X509_STORE_CTX, X509_STORE_CTX_free> context{X509_STORE_CTX_new()};
+    return context != nullptr &&
+           X509_STORE_CTX_init(context.get(), policy->get0_store(), pki.client1.get(), others.get()) == 1 &&
+           X509_verify_cert(context.get()) == 1;
+  };
+  for (const bool is_forged : {false, true}) {
+    for (const Mode mode : {Mode::once, Mode::from_there_on}) {
+      bool failed = true;
+      for (std::size_t number = 0; failed; ++number) {
+        PolicyOptions options = asking();
+        options.crls.push_back(issue_crl(pki.ca1));
+        options.crls.push_back(issue_crl(is_forged ? forger : pki.intermediate1));  // never verified before
+        const PolicyPtr policy = make_policy(std::move(options));
+        bool good = false;
+        {
+          const Failing failing(number, mode);
+          const Failing::Here here;
+          for (int i = 0; i < 2; ++i) good = verifies(policy);
+          failed = Failing::has_failed();
+        }
+        ERR_clear_error();
+        OPENSSL_thread_stop();
+        CAPTURE(number, mode == Mode::once);
+        if (is_forged) CHECK_FALSE(good);
+        if (!failed) CHECK(good != is_forged);
+      }
+    }
+  }
+}

@@ -9,6 +9,7 @@ set(layers
   include/client_tls/result
   src/openssl_version
   src/errors
+  src/ex_data_index
   include/client_tls/limits
   src/limits_check
   include/client_tls/openssl_ptr
