@@ -22,9 +22,11 @@ void new_slot(void*, void*, CRYPTO_EX_DATA* data, int index, long, void*) noexce
   CRYPTO_set_ex_data(data, index, nullptr);
 }
 
-void free_slot(void*, void* connection, CRYPTO_EX_DATA*, int, long, void*) noexcept {
+void free_slot(void* ssl, void* connection, CRYPTO_EX_DATA*, int, long, void*) noexcept {
   auto* freed = static_cast<Connection*>(connection);
   if (freed != nullptr) report_handshake(nullptr, *freed, false);
+  // A policy's store goes with the policy, and not after it in the thread that frees the SSL (CurrentPolicies).
+  if (freed != nullptr && freed->policy != nullptr) release_store(static_cast<SSL*>(ssl));
   delete freed;
 }
 

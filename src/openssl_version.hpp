@@ -36,6 +36,13 @@ inline constexpr std::uint64_t no_compressed_certificate = SSL_OP_NO_RX_CERTIFIC
 inline constexpr std::uint64_t no_compressed_certificate = 0;
 #endif
 
+// Takes an SSL's own store away while the SSL is being freed, in the callback that frees its ex_data. Until 3.1 OpenSSL
+// frees the store after that, and the policy that has it may be gone by then; newer versions have freed it before, and
+// what it hung on. So it is the running version that counts: a program may be built with 3.0 and run with 3.5.
+inline void release_store(SSL* ssl) noexcept {
+  if (ssl != nullptr && OpenSSL_version_num() < 0x30200000L) SSL_set1_verify_cert_store(ssl, nullptr);
+}
+
 // When a session was made, in seconds since the epoch. From 3.3 a session has a fraction of a second besides, which
 // nothing shows: its timeout counts from somewhere within the second.
 [[nodiscard]] inline std::int64_t session_time(const SSL_SESSION* session) noexcept {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "client_tls/policy_table.hpp"
 #include "errors.hpp"
@@ -50,10 +51,39 @@ const PolicyPtr& PolicyTable::find(const ServerName& name) const noexcept {
   return default_;
 }
 
+void PolicyTable::move_into(std::vector<PolicyPtr>& policies) noexcept {
+  for (Map* map : {&exact_, &wildcards_}) {
+    for (auto& [name, policy] : *map) policies.push_back(std::move(policy));
+  }
+  policies.push_back(std::move(default_));
+  policies.push_back(std::move(without_name_));
+}
+
 void CurrentPolicies::replace(PolicyTable table) noexcept {
-  const std::scoped_lock lock(mutex_);
-  std::swap(table_, table);
-}  // the lock is released before `table`, the former one, is freed
+  {
+    const std::scoped_lock reloading(retired_mutex_);
+    const auto room = or_out_of_memory([this]() -> Result<void> {
+      retired_.reserve(retired_.size() + table_.size() + 2);
+      return {};
+    });
+    {
+      const std::scoped_lock lock(mutex_);
+      std::swap(table_, table);
+    }
+    if (room) table.move_into(retired_);
+    std::sort(retired_.begin(), retired_.end());
+    retired_.erase(std::unique(retired_.begin(), retired_.end()), retired_.end());
+  }
+  collect();
+}
+
+std::size_t CurrentPolicies::collect() noexcept {
+  const std::scoped_lock reloading(retired_mutex_);
+  // The one that is here alone can be had from nowhere else.
+  const auto is_free = [](const PolicyPtr& policy) { return policy.use_count() <= 1; };
+  retired_.erase(std::remove_if(retired_.begin(), retired_.end(), is_free), retired_.end());
+  return retired_.size();
+}
 
 PolicyPtr CurrentPolicies::find(const ServerName& name) const noexcept {
   const std::shared_lock lock(mutex_);
