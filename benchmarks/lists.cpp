@@ -1,14 +1,19 @@
 // What one large revocation list costs under many names: time and memory of all policies made from it, over those of
-// one; also where a second generation takes the first one's place.
+// one; also where a second generation takes the first one's place. How long a handshake then waits.
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <span>
+#include <thread>
 
+#include "client_tls/install.hpp"
 #include "client_tls/pem.hpp"
 #include "client_tls/policy_table.hpp"
 #include "connection.hpp"
 #include "figure.hpp"
+#include "hosts.hpp"
 #include "support/allocations.hpp"
 #include "support/pki.hpp"
 
@@ -93,14 +98,51 @@ void compare(const char* name, const test::Certificate& ca, std::string_view pem
   print_figure("list-bytes-of-20-names-over-one" + suffix, bytes[1] / bytes[0], 1.5);
 }
 
+// The slowest of some full handshakes, in microseconds, the client's part included; until `done`, if it is given.
+double slowest_handshake(SSL_CTX* server, Client& client, const std::atomic<bool>* done = nullptr) {
+  constexpr int handshakes = 4000;
+  Meter unmeasured;
+  double slowest = 0;
+  for (int i = 0; done != nullptr ? !*done : i < handshakes; ++i) {
+    slowest = std::max(slowest, nanoseconds([&] { const Connection connection{server, client, unmeasured}; }) / 1000);
+  }
+  return slowest;
+}
+
+client_tls::PolicyTable table_with(const test::Certificate& ca, std::string_view pem) {
+  client_tls::PolicyTable table{nullptr, nullptr};
+  require(table.add(service_name, load(ca, pem, 1).front()).has_value(), "table");
+  return table;
+}
+
+void measure_pause(std::string_view first, std::string_view second, const Identities& identities, int replacements) {
+  const auto policies = std::make_shared<client_tls::CurrentPolicies>(table_with(identities.ca, first));
+  const auto server = make_server(Way::bare, stateless13, identities);
+  require(client_tls::install(server.get(), policies).has_value(), "install");
+  Client client{identities};
+  const double alone = slowest_handshake(server.get(), client);
+  std::atomic<bool> done{false};
+  const std::jthread replacer([&] {
+    for (int i = 0; i < replacements; ++i) {
+      policies->replace(table_with(identities.ca, i % 2 == 0 ? second : first));
+    }
+    done = true;
+  });
+  const double beside = slowest_handshake(server.get(), client, &done);
+  print_figure("slowest-handshake-while-lists-are-replaced-over-without", beside / alone);
+  print_figure("slowest-handshake-while-lists-are-replaced-microseconds", beside);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::size_t rounds = repetitions(argc, argv, 10);
-  const test::Certificate ca = test::issue({.common_name = "CA", .usage = test::Usage::ca});
+  const Identities identities = make_identities(test::Key::ec_p256, test::Key::ec_p256, 1);
+  const test::Certificate& ca = identities.ca;
   const std::string first = make_list(ca, 1);
   const std::string second = make_list(ca, 2);
   compare("at-the-start", ca, first, "", rounds);
   compare("reloaded-the-same", ca, first, first, rounds);
   compare("reloaded-a-newer", ca, second, first, rounds);
+  measure_pause(first, second, identities, static_cast<int>(10 * rounds));  // 100
 }

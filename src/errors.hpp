@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -26,8 +27,12 @@ class ErrorQueueMark {
   ErrorQueueMark& operator=(const ErrorQueueMark&) = delete;
 };
 
-[[nodiscard]] inline Error failure(Errc code, std::string_view message, std::size_t position = 0) noexcept {
-  return {.code = code, .message = message, .position = position};
+[[nodiscard]] inline Error failure(Errc code, std::string_view message, std::size_t position = 0,
+                                   std::size_t other_position = 0) noexcept {
+  return {.code = code,
+          .position = static_cast<std::uint32_t>(position),
+          .message = message,
+          .other_position = static_cast<std::uint32_t>(other_position)};
 }
 
 // For an OpenSSL call that has just failed. Call it while the mark is alive.

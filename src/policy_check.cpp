@@ -147,14 +147,12 @@ bool can_be_told_apart(X509* a, X509* b) noexcept {
 }
 
 Error same_name(const Given& first, const Given& second) noexcept {
-  Error error =
-      failure(Errc::invalid_argument,
-              second.anchor ? "anchors: two have one name and no key identifiers to tell them apart"
-                            : "intermediates: two of them and the anchors have one name and no key identifiers to tell "
-                              "them apart",
-              second.position);
-  error.other_position = first.position;
-  return error;
+  return failure(Errc::invalid_argument,
+                 second.anchor
+                     ? "anchors: two have one name and no key identifiers to tell them apart"
+                     : "intermediates: two of them and the anchors have one name and no key identifiers to tell "
+                       "them apart",
+                 second.position, first.position);
 }
 
 // OpenSSL would take the first of those of one name alone, and leave out whom the others name.

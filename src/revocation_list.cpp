@@ -204,11 +204,9 @@ Result<void> add_if_newest(NewestLists& newest, RevocationListPtr list, std::siz
   std::size_t& kept = newest.positions[static_cast<std::size_t>(same - newest.lists.begin())];
   const int age = compare_age(*list, **same);
   if (age == 0 && list->contents != (*same)->contents) {
-    Error error =
-        failure(Errc::invalid_argument,
-                "crls: an earlier one of the same issuer and scope is as new, and has other entries", position);
-    error.other_position = kept;
-    return error;
+    return failure(Errc::invalid_argument,
+                   "crls: an earlier one of the same issuer and scope is as new, and has other entries", position,
+                   kept);
   }
   const bool newer = age > 0 || (age == 0 && list->ends > (*same)->ends);
   newest.replaced.push_back(newer ? kept : position);
@@ -226,7 +224,7 @@ Result<NewestLists> newest_lists(const std::vector<X509CrlPtr>& crls) {
     auto list = share(crls[i].get());
     if (!list) {
       Error error = list.error();
-      error.position = i + 1;
+      error.position = static_cast<std::uint32_t>(i + 1);
       return error;
     }
     if (auto added = add_if_newest(newest, *std::move(list), i + 1); !added) return added.error();

@@ -151,7 +151,7 @@ TEST_CASE("anchors: two CAs of one name without key identifiers are an error tha
     const Certificate two = named(second);
     auto policy = ClientAuthPolicy::make(asking(ClientAuth::optional, {&one, &between, &two}));
     CHECK(policy.has_value() == !fails);
-    if (!policy) CHECK(policy.error() == Error{Errc::invalid_argument, message, 0, 3, 1});
+    if (!policy) CHECK(policy.error() == Error{Errc::invalid_argument, 3, message, 0, 1});
     if (policy) {
       for (const Certificate* ca : {&one, &two}) {
         const Certificate leaf = issue(

@@ -127,8 +127,8 @@ TEST_CASE("current policies: a handshake that is abandoned keeps nothing of its 
   static Freed* seen = nullptr;
   static std::size_t seen_freed = 0;
   // Another thread reloads, just after the library's own data has been freed.
-  static const int index = SSL_get_ex_new_index(
-      0, nullptr, nullptr, nullptr, [](void*, void*, CRYPTO_EX_DATA*, int, long, void*) {
+  static const int index =
+      SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, [](void*, void*, CRYPTO_EX_DATA*, int, long, void*) {
         if (reloading == nullptr) return;
         reloading->collect();
         seen_freed = seen->count();

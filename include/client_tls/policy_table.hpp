@@ -87,8 +87,8 @@ class CLIENT_TLS_API CurrentPolicies {
 
  private:
   mutable std::shared_mutex mutex_;
-  PolicyTable table_;             // changed under both locks
-  std::mutex retired_mutex_;      // of those who replace and collect
+  PolicyTable table_;               // changed under both locks
+  std::mutex retired_mutex_;        // of those who replace and collect
   std::vector<PolicyPtr> retired_;  // each once; some may be in the table again
 };
 

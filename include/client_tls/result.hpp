@@ -3,7 +3,6 @@
 #pragma once
 
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -38,12 +37,12 @@ enum class Errc : std::uint8_t {
 // An error. It allocates nothing and can be copied freely.
 struct Error {
   Errc code;
-  std::string_view message;  // static, NUL-terminated, one line of printable ASCII
-  int openssl_reason = 0;    // ERR_GET_REASON of OpenSSL's own error; 0 where there is none
   // Where it is, from 1 on: the line of a text or a file; or which of an option's certificates or revocation lists. 0
   // where the message says all.
-  std::size_t position = 0;
-  std::size_t other_position = 0;  // where two of an option's are wrong together: that of the earlier one
+  std::uint32_t position = 0;
+  std::string_view message;          // static, NUL-terminated, one line of printable ASCII
+  int openssl_reason = 0;            // ERR_GET_REASON of OpenSSL's own error; 0 where there is none
+  std::uint32_t other_position = 0;  // where two of an option's are wrong together: that of the earlier one
 
   friend bool operator==(const Error&, const Error&) = default;
 };
