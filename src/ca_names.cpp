@@ -17,18 +17,18 @@ bool contains_name(const STACK_OF(X509_NAME) * names, const X509_NAME* name) noe
 
 // Adds a copy of the certificate's subject, if it is not there yet, and its size on the wire to `total`.
 Result<void> add_name(STACK_OF(X509_NAME) * names, const X509* hint, std::size_t& total) noexcept {
-  if (hint == nullptr) return failure(Errc::invalid_argument, "a hint is null");
+  if (hint == nullptr) return failure(Errc::invalid_argument, "hints: one is null");
   const X509_NAME* subject = X509_get_subject_name(hint);
-  if (X509_NAME_entry_count(subject) == 0) return failure(Errc::invalid_argument, "a hint has no subject name");
+  if (X509_NAME_entry_count(subject) == 0) return failure(Errc::invalid_argument, "hints: one has no subject name");
   if (contains_name(names, subject)) return {};
   X509_NAME* copy = X509_NAME_dup(subject);
   const int size = copy != nullptr ? i2d_X509_NAME(copy, nullptr) : -1;
   if (size < 0 || sk_X509_NAME_push(names, copy) <= 0) {
     X509_NAME_free(copy);
-    return openssl_failure("a hint's name could not be copied");
+    return openssl_failure("hints: a name could not be copied");
   }
   total += static_cast<std::size_t>(size) + 2;
-  if (total > max_names_size) return failure(Errc::invalid_argument, "the names of the hints exceed 64,000 bytes");
+  if (total > max_names_size) return failure(Errc::invalid_argument, "hints: their names exceed 64,000 bytes");
   return {};
 }
 

@@ -12,13 +12,18 @@ constexpr std::size_t max_certificates = 100;
 }  // namespace
 
 Result<void> check_limits(const Limits& limits) noexcept {
+  static_assert(Limits::max_limit_bytes == 60'000);  // the texts say it
   const auto within = [](std::size_t value, std::size_t min, std::size_t max) { return value >= min && value <= max; };
-  if (within(limits.max_chain_bytes, 1, Limits::max_limit_bytes) &&
-      within(limits.max_chain_certificates, 1, max_certificates) &&
-      within(limits.max_carried_bytes, 0, Limits::max_limit_bytes)) {
-    return {};
+  if (!within(limits.max_chain_bytes, 1, Limits::max_limit_bytes)) {
+    return failure(Errc::invalid_argument, "max_chain_bytes: it must be 1 to 60,000");
   }
-  return failure(Errc::invalid_argument, "a limit is out of its range");
+  if (!within(limits.max_chain_certificates, 1, max_certificates)) {
+    return failure(Errc::invalid_argument, "max_chain_certificates: it must be 1 to 100");
+  }
+  if (!within(limits.max_carried_bytes, 0, Limits::max_limit_bytes)) {
+    return failure(Errc::invalid_argument, "max_carried_bytes: it must be 0 to 60,000");
+  }
+  return {};
 }
 
 Result<void> check_max_age(const std::optional<std::chrono::seconds>& max_age) noexcept {

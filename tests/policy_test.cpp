@@ -77,7 +77,7 @@ TEST_CASE("policy: hints that do not fit into a CertificateRequest are an error"
   for (int i = 1000; i < 2000; ++i) {
     options.hints->push_back(issue({.common_name = std::to_string(i) + std::string(60, 'n')}).certificate);
   }
-  CHECK(refusal_of(std::move(options)) == "the names of the hints exceed 64,000 bytes");
+  CHECK(refusal_of(std::move(options)) == "hints: their names exceed 64,000 bytes");
 }
 
 TEST_CASE("policy: hints are the anchors' names unless others are given, or none") {

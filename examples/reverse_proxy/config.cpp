@@ -41,7 +41,8 @@ TimeLimits read_time_limits(const ConfigNode& node) {
 
 class ConfigReader {
  public:
-  explicit ConfigReader(const std::filesystem::path& file) : file_(file), folder_(file.parent_path()) {}
+  explicit ConfigReader(const std::filesystem::path& file)
+      : file_(file), folder_(file.parent_path()), files_(folder_) {}
 
   Config read() {
     const auto json = read_json(file_);
@@ -59,6 +60,7 @@ class ConfigReader {
     for (const ConfigNode& node : root.member("listeners").elements()) {
       config.listeners.push_back(read_listener(node, config));
     }
+    config.warnings = std::move(warnings_);
     return config;
   }
 
@@ -99,9 +101,10 @@ class ConfigReader {
 
   // Puts the site into the listener, under the policy that it returns.
   client_tls::PolicyPtr read_site(const ConfigNode& node, ListenerConfig& listener, const Config& config) {
-    node.expect_only({"client_certificate", "refuse", "ca_file", "crl_file", "hint_file", "depth", "session_reuse",
-                      "max_age_s", "tickets", "forward_client_certificate", "upstream"});
-    Site site{.policy = read_policy(node, folder_)};
+    std::vector<std::string_view> members(policy_members.begin(), policy_members.end());
+    members.insert(members.end(), {"forward_client_certificate", "upstream"});
+    node.expect_only(members);
+    Site site{.policy = read_policy(node, files_, warnings_)};
     const ConfigNode upstream = node.member("upstream");
     const auto found = config.upstreams.find(upstream.text());
     if (found == config.upstreams.end()) upstream.fail("there is no upstream of this name");
@@ -119,6 +122,8 @@ class ConfigReader {
 
   std::filesystem::path file_;
   std::filesystem::path folder_;
+  PemFiles files_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace

@@ -57,6 +57,7 @@ struct Config {
   TimeLimits time_limits;
   std::map<std::string, Upstream> upstreams;
   std::vector<ListenerConfig> listeners;
+  std::vector<std::string> warnings;  // a line each, with its place: what time alone makes wrong, or is of no use
 };
 
 // Throws ConfigError, whose what() names the place and the mistake. Paths in the file are relative to the file.

@@ -29,7 +29,7 @@ json read_json(const std::filesystem::path& file) {
   }
 }
 
-void ConfigNode::expect_only(std::initializer_list<std::string_view> names) const {
+void ConfigNode::expect_only(const std::vector<std::string_view>& names) const {
   expect(value_->is_object(), "must be an object");
   for (const auto& [name, value] : value_->items()) {
     if (std::ranges::find(names, name) == names.end()) ConfigNode(value, file_, place_ / name).fail("unknown");
@@ -86,7 +86,11 @@ void ConfigNode::expect(bool holds, const std::string& what) const {
 }
 
 void ConfigNode::fail(const std::string& what) const {
-  throw ConfigError(file_ + ": " + place_.to_string() + ": " + what);
+  throw ConfigError(at_place(what));
+}
+
+std::string ConfigNode::at_place(const std::string& what) const {
+  return file_ + ": " + place_.to_string() + ": " + what;
 }
 
 }  // namespace reverse_proxy

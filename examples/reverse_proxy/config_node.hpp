@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -30,7 +29,7 @@ class ConfigNode {
       : value_(&value), file_(std::move(file)), place_(std::move(place)) {}
 
   // The value is an object with none but these members.
-  void expect_only(std::initializer_list<std::string_view> names) const;
+  void expect_only(const std::vector<std::string_view>& names) const;
 
   [[nodiscard]] ConfigNode member(std::string_view name) const;  // which must be there
   [[nodiscard]] std::optional<ConfigNode> find(std::string_view name) const;
@@ -41,9 +40,13 @@ class ConfigNode {
 
   [[nodiscard]] std::string text() const;  // not empty
   [[nodiscard]] bool flag() const;
+  [[nodiscard]] bool is_false() const { return *value_ == false; }
   [[nodiscard]] long number(long min, long max) const;
 
   [[noreturn]] void fail(const std::string& what) const;
+
+  // What is said of the value, after its place: "proxy.json: /listeners/0/port: must be ...".
+  [[nodiscard]] std::string at_place(const std::string& what) const;
 
  private:
   void expect(bool holds, const std::string& what) const;

@@ -56,4 +56,8 @@ void LiveConfig::reload() {
   for (std::size_t i = 0; i < tables.size(); ++i) policies_[i]->replace(std::move(tables[i]));
 }
 
+void LiveConfig::collect() noexcept {
+  for (const auto& policies : policies_) policies->collect();
+}
+
 }  // namespace reverse_proxy

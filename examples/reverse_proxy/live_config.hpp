@@ -12,7 +12,7 @@
 
 namespace reverse_proxy {
 
-// get() and policies() are for any thread, reload() for one at a time.
+// get() and policies() are for any thread, reload() and collect() for one at a time.
 class LiveConfig {
  public:
   // Throws ConfigError.
@@ -29,6 +29,9 @@ class LiveConfig {
   // Reads the file again, and puts the whole of it into force. Throws ConfigError, also where something has changed
   // that needs a restart: then nothing is replaced.
   void reload();
+
+  // Frees the policies that were replaced and that no connection has any more.
+  void collect() noexcept;
 
  private:
   std::filesystem::path file_;

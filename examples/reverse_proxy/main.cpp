@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : bad_usage;
   }
   reverse_proxy::LiveConfig config(config_file);
+  for (const auto& warning : config.get()->warnings) std::cerr << "reverse_proxy: " << warning << '\n';
   if (only_check) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // for a log that is a pipe; nobody else raises it
   reverse_proxy::serve(config);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -67,6 +68,7 @@ class Server {
   void start(tcp::socket socket, Listener& listener);
   void reload_on_signals();
   Task<void> reload();
+  Task<void> collect();
   Task<void> stop_on_signal();
   void end_when_empty();
 
@@ -111,6 +113,7 @@ void Server::run() {
   });
   for (const auto& listener : listeners_) accept_on(*listener);
   reload_on_signals();
+  asio::co_spawn(reloading_, collect(), asio::detached);
   std::cerr << "ready\n";
   io_.join();
   reloading_.stop();
@@ -167,7 +170,18 @@ Task<void> Server::reload() {
   const auto [error, signal] = co_await hangups_.async_wait(as_result);
   if (error) co_return;
   config_.reload();
+  for (const auto& warning : config_.get()->warnings) std::cerr << warning << '\n';
   std::cerr << "reloaded\n";
+}
+
+// What was replaced is freed beside the connections, not by them, once the last of its own has ended.
+Task<void> Server::collect() {
+  asio::steady_timer pause(reloading_);
+  while (true) {
+    pause.expires_after(std::chrono::minutes(1));
+    co_await pause.async_wait(as_result);
+    config_.collect();
+  }
 }
 
 // The first signal lets the running requests end, within the time limit; a second one does not.

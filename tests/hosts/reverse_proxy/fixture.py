@@ -67,7 +67,8 @@ def write_configuration(config, home=folder):
 def start(config, home=folder, preloaded=None):
     (home / "access.log").unlink(missing_ok=True)
     proxy = Program([program, "--config", write_configuration(config, home)], home / "access.log", preloaded=preloaded)
-    proxy.port = int(proxy.errors[0].rsplit(":", 1)[1])
+    listening = next(line for line in proxy.errors if line.startswith("listening on"))
+    proxy.port = int(listening.rsplit(":", 1)[1])
     return proxy
 
 
