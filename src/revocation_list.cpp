@@ -182,14 +182,14 @@ int compare_age(const RevocationList& a, const RevocationList& b) noexcept {
 // Not its certificate: OpenSSL asks for lists before it verifies the chain's signatures, so anybody can show any number
 // of certificates with a CA's name and key.
 std::optional<ListSigner> signer_of(const X509* issuer, const EVP_PKEY* key) noexcept {
-  ListSigner signer;
-  signer.provider = EVP_PKEY_get0_provider(key);
   unsigned char* der = nullptr;
   const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(issuer), &der);
   const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};
-  const bool good = size > 0 && EVP_Digest(der, static_cast<std::size_t>(size), signer.key.data(), nullptr,
-                                           EVP_sha256(), nullptr) == 1;
-  return good ? std::optional(signer) : std::nullopt;
+  std::array<unsigned char, 32> digest;
+  const bool good =
+      size > 0 && EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr) == 1;
+  if (!good) return std::nullopt;
+  return ListSigner{.key = digest, .provider = EVP_PKEY_get0_provider(key)};
 }
 
 Result<void> add_if_newest(NewestLists& newest, RevocationListPtr list, std::size_t position) {
