@@ -179,17 +179,20 @@ int compare_age(const RevocationList& a, const RevocationList& b) noexcept {
   return ASN1_INTEGER_cmp(a.number.get(), b.number.get());
 }
 
+bool digest_key(const X509* certificate, std::array<unsigned char, 32>& digest) noexcept {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+  const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};
+  return size > 0 &&
+         EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr) == 1;
+}
+
 // Not its certificate: OpenSSL asks for lists before it verifies the chain's signatures, so anybody can show any number
 // of certificates with a CA's name and key.
 std::optional<ListSigner> signer_of(const X509* issuer, const EVP_PKEY* key) noexcept {
-  unsigned char* der = nullptr;
-  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(issuer), &der);
-  const OpensslPtr<unsigned char, [](unsigned char* memory) { OPENSSL_free(memory); }> owner{der};
-  std::array<unsigned char, 32> digest;
-  const bool good =
-      size > 0 && EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr) == 1;
-  if (!good) return std::nullopt;
-  return ListSigner{.key = digest, .provider = EVP_PKEY_get0_provider(key)};
+  ListSigner signer;
+  signer.provider = EVP_PKEY_get0_provider(key);
+  return digest_key(issuer, signer.key) ? std::optional(signer) : std::nullopt;
 }
 
 Result<void> add_if_newest(NewestLists& newest, RevocationListPtr list, std::size_t position) {

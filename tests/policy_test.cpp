@@ -68,16 +68,19 @@ TEST_CASE("policy: what cannot be meant is an error, not a weaker policy") {
     options.max_age = max_age;
     CHECK(refusal_of(std::move(options)).starts_with("max_age:"));
   }
-  for (const std::size_t bytes : {std::size_t{0}, Limits::max_limit_bytes + 1}) {
-    CHECK(refusal_of(with([=](auto& o) { o.limits.max_chain_bytes = bytes; })) ==
-          "max_chain_bytes: it must be 1 to 60,000");
+  const auto with_limits = [](const Limits& limits) {
+    PolicyOptions options = asking();
+    options.limits = limits;
+    return refusal_of(std::move(options));
+  };
+  constexpr std::size_t too_much = Limits::max_limit_bytes + 1;
+  for (const std::size_t bytes : {std::size_t{0}, too_much}) {
+    CHECK(with_limits({.max_chain_bytes = bytes}) == "max_chain_bytes: it must be 1 to 60,000");
   }
   for (const std::size_t number : {std::size_t{0}, std::size_t{101}}) {
-    CHECK(refusal_of(with([=](auto& o) { o.limits.max_chain_certificates = number; })) ==
-          "max_chain_certificates: it must be 1 to 100");
+    CHECK(with_limits({.max_chain_certificates = number}) == "max_chain_certificates: it must be 1 to 100");
   }
-  CHECK(refusal_of(with([](auto& o) { o.limits.max_carried_bytes = Limits::max_limit_bytes + 1; })) ==
-        "max_carried_bytes: it must be 0 to 60,000");
+  CHECK(with_limits({.max_carried_bytes = too_much}) == "max_carried_bytes: it must be 0 to 60,000");
 }
 
 TEST_CASE("policy: hints that do not fit into a CertificateRequest are an error") {
