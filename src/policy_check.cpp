@@ -176,40 +176,84 @@ Result<void> check_names(const PolicyOptions& options) {
   return {};
 }
 
-// Whether one of those that are rooted issued the certificate.
-Result<bool> is_issued_by_rooted(const std::vector<Given>& all, const std::vector<bool>& rooted, X509* certificate) {
-  for (std::size_t issuer = 0; issuer < all.size(); ++issuer) {
-    if (!rooted[issuer]) continue;
-    auto by_this_one = issued(all[issuer].certificate, certificate);
-    if (!by_this_one || *by_this_one) return by_this_one;
-  }
-  return false;
-}
-
 Result<bool> is_root(const Given& given) noexcept {
   if (!given.anchor || !is_self_issued(given.certificate)) return false;
   return signature_is_good([&given] { return X509_self_signed(given.certificate, 1); });
 }
 
-// Whether a chain leads from each of them to an anchor that is self-signed. Each round finds those that one of the
-// certificates found before has issued.
-Result<std::vector<bool>> find_rooted(const std::vector<Given>& all) {
-  std::vector<bool> rooted(all.size());
+constexpr long any_number = std::numeric_limits<long>::max();
+
+// The best that a certificate can do as the issuer of a client's, by the chains to an anchor that is self-signed.
+struct Rooted {
+  bool is = false;
+  long allows = any_number;  // CAs below it; less than none: not even itself (RFC 5280, section 4.2.1.9)
+  int depth = 0;             // certificates between a client's own and the self-signed one
+};
+
+long path_length_of(X509* certificate) noexcept {
+  const long length = X509_get_pathlen(certificate);
+  return length < 0 ? any_number : length;
+}
+
+// As a chain through this issuer would have it.
+Rooted below(const Rooted& issuer, X509* certificate) noexcept {
+  const bool counts = (X509_get_extension_flags(certificate) & EXFLAG_SI) == 0;
+  const long left = issuer.allows == any_number ? any_number : issuer.allows - (counts ? 1 : 0);
+  return {.is = true, .allows = std::min(left, path_length_of(certificate)), .depth = issuer.depth + 1};
+}
+
+bool improve(Rooted& known, const Rooted& other) noexcept {
+  const Rooted best{.is = true,
+                    .allows = known.is ? std::max(known.allows, other.allows) : other.allows,
+                    .depth = known.is ? std::min(known.depth, other.depth) : other.depth};
+  const bool better = !known.is || best.allows != known.allows || best.depth != known.depth;
+  known = best;
+  return better;
+}
+
+using Pairs = std::vector<std::pair<std::size_t, std::size_t>>;
+
+// Each issuer and what it issued.
+Result<Pairs> find_issued(const std::vector<Given>& all) {
+  Pairs pairs;
+  for (std::size_t issuer = 0; issuer < all.size(); ++issuer) {
+    for (std::size_t subject = 0; subject < all.size(); ++subject) {
+      if (issuer == subject) continue;
+      const auto by_this_one = issued(all[issuer].certificate, all[subject].certificate);
+      if (!by_this_one) return by_this_one.error();
+      if (*by_this_one) pairs.emplace_back(issuer, subject);
+    }
+  }
+  return pairs;
+}
+
+// Each round goes one certificate further down.
+Result<std::vector<Rooted>> find_rooted(const std::vector<Given>& all) {
+  std::vector<Rooted> rooted(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto root = is_root(all[i]);
     if (!root) return root.error();
-    rooted[i] = *root;
+    if (*root) rooted[i] = {.is = true, .allows = path_length_of(all[i].certificate), .depth = 0};
   }
-  for (bool found = true; found;) {
-    found = false;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto more = rooted[i] ? Result<bool>(false) : is_issued_by_rooted(all, rooted, all[i].certificate);
-      if (!more) return more.error();
-      rooted[i] = rooted[i] || *more;
-      found = found || *more;
+  const auto pairs = find_issued(all);
+  if (!pairs) return pairs.error();
+  for (bool more = true; more;) {
+    more = false;
+    for (const auto& [issuer, subject] : *pairs) {
+      if (rooted[issuer].is && improve(rooted[subject], below(rooted[issuer], all[subject].certificate))) more = true;
     }
   }
   return rooted;
+}
+
+// Why no chain can use an anchor; empty if one can.
+std::string_view uselessness_of(const Given& anchor, const Rooted& rooted, int depth) noexcept {
+  if (!rooted.is && is_self_issued(anchor.certificate)) return "anchors: its own signature is wrong";
+  if (!rooted.is) {
+    return "anchors: no chain can use it: it is not self-signed, and no anchor issued it (see partial_chain)";
+  }
+  if (rooted.allows < 0) return "anchors: no chain can use it: the path length of one above it allows none";
+  return rooted.depth > depth ? "anchors: no chain can use it: depth allows none that is so long" : "";
 }
 
 Result<void> check_rooted(const PolicyOptions& options) {
@@ -217,11 +261,8 @@ Result<void> check_rooted(const PolicyOptions& options) {
   const auto rooted = find_rooted(all);
   if (!rooted) return rooted.error();
   for (std::size_t i = 0; i < options.anchors.size(); ++i) {
-    if ((*rooted)[i]) continue;
-    if (is_self_issued(all[i].certificate)) return check(false, "anchors: its own signature is wrong", i + 1);
-    return check(false,
-                 "anchors: no chain can use it: it is not self-signed, and no anchor issued it (see partial_chain)",
-                 i + 1);
+    const auto useless = uselessness_of(all[i], (*rooted)[i], options.depth);
+    if (!useless.empty()) return check(false, useless, i + 1);
   }
   // Within a chain, OpenSSL looks at the strength of each signature but the anchor's own.
   for (std::size_t i = 0; i < options.anchors.size(); ++i) {

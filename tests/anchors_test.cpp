@@ -175,6 +175,51 @@ TEST_CASE("anchors: two CAs of one name without key identifiers are an error tha
   CHECK(error.other_position == 1);
 }
 
+TEST_CASE("anchors: one that the path length of those above it, or depth, keeps out of every chain is an error") {
+  const auto with_length = [](const char* basic, const Certificate* issuer, const char* name) {
+    return ca_with({{NID_basic_constraints, basic}, {NID_subject_key_identifier, "hash"}}, issuer, name);
+  };
+  const auto said = [](PolicyOptions options) {
+    const auto policy = ClientAuthPolicy::make(std::move(options));
+    return policy ? std::string_view() : policy.error().message;
+  };
+  const std::string_view by_length = "anchors: no chain can use it: the path length of one above it allows none";
+  const std::string_view by_depth = "anchors: no chain can use it: depth allows none that is so long";
+  const Certificate none_below = with_length("critical,CA:TRUE,pathlen:0", nullptr, "none below");
+  const Certificate one_below = with_length("critical,CA:TRUE,pathlen:1", nullptr, "one below");
+  for (const auto& [root, allowed] : {std::pair{&none_below, 0U}, std::pair{&one_below, 1U}}) {
+    const Certificate first = with_length(critical_ca, root, "first");
+    const Certificate second = with_length(critical_ca, &first, "second");
+    const Error error = error_of(asking(ClientAuth::optional, {&second, &first, root}));
+    CHECK(error.message == by_length);
+    CHECK(error.position == 1);
+    CHECK(said(asking(ClientAuth::optional, {root, &first})) == (allowed == 0 ? by_length : ""));
+    PolicyOptions partial = asking(ClientAuth::optional, {&second, &first, root});
+    partial.partial_chain = true;
+    const Certificate leaf = issue({.extensions = {{NID_ext_key_usage, "clientAuth"}}}, &second);
+    CHECK(verify_by(std::move(partial), client_with(leaf)) == "SUCCESS");
+    // OpenSSL would let in none of its own.
+    PolicyOptions helped = asking(ClientAuth::optional, {root});
+    helped.intermediates = share({&first, &second});
+    CHECK(verify_by(std::move(helped), client_with(leaf)) == "FAILED:path length constraint exceeded");
+  }
+  // A CA's new certificate, signed with its old key, does not count (RFC 5280, section 6.1).
+  const Certificate renewed = ca_with({{NID_basic_constraints, critical_ca},
+                                       {NID_subject_key_identifier, "hash"},
+                                       {NID_authority_key_identifier, "keyid:always"}},
+                                      &none_below, "none below");
+  const Certificate leaf = issue(
+      {.extensions = {{NID_ext_key_usage, "clientAuth"}, {NID_authority_key_identifier, "keyid:always"}}}, &renewed);
+  CHECK(verify_by(asking(ClientAuth::optional, {&none_below, &renewed}), client_with(leaf)) == "SUCCESS");
+
+  const Pki& pki = Pki::get();
+  for (const int depth : {0, 1}) {
+    PolicyOptions options = asking(ClientAuth::optional, {&pki.ca1, &pki.intermediate1});
+    options.depth = depth;
+    CHECK(said(std::move(options)) == (depth == 0 ? by_depth : ""));
+  }
+}
+
 TEST_CASE("anchors: with revocation lists, one that issued none of them is an error that names it") {
   const Pki& pki = Pki::get();
   PolicyOptions options = asking(ClientAuth::optional, {&pki.ca1, &pki.ca2});

@@ -54,8 +54,9 @@ struct PolicyOptions {
 
   // The certificates that a client's chain must end in: CAs, or, without partial_chain, also a self-signed certificate
   // that is good for itself alone. At least one, unless request is `none`; none then. Each must be of use:
-  // self-signed, or issued by another one of them, unless partial_chain says otherwise; for client certificates by its
-  // key usages (see purpose), with a key as strong as security_level wants, and without trust settings of its own
+  // self-signed, or issued by another one of them within depth and the path lengths of those above it, unless
+  // partial_chain says otherwise; for client certificates by its key usages (see purpose), with a key as strong as
+  // security_level wants, and without trust settings of its own
   // ("TRUSTED CERTIFICATE"). Two of one name have key identifiers that tell them apart.
   std::vector<X509Ptr> anchors;
 
