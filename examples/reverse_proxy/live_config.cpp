@@ -1,5 +1,6 @@
 #include "live_config.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -52,11 +53,15 @@ void LiveConfig::reload() {
   std::vector<client_tls::PolicyTable> tables;
   tables.reserve(config->listeners.size());
   for (const auto& listener : config->listeners) tables.push_back(listener.policies);
+  replaced_.push_back(get());
   config_.store(config);
   for (std::size_t i = 0; i < tables.size(); ++i) policies_[i]->replace(std::move(tables[i]));
+  collect();
 }
 
 void LiveConfig::collect() noexcept {
+  const auto unused = [](const std::shared_ptr<const Config>& config) { return config.use_count() == 1; };
+  replaced_.erase(std::remove_if(replaced_.begin(), replaced_.end(), unused), replaced_.end());
   for (const auto& policies : policies_) policies->collect();
 }
 

@@ -30,12 +30,14 @@ class LiveConfig {
   // that needs a restart: then nothing is replaced.
   void reload();
 
-  // Frees the policies that were replaced and that no connection has any more.
+  // Frees what was replaced and is in use no more: a configuration has megabytes, and no thread that serves shall spend
+  // its time on that.
   void collect() noexcept;
 
  private:
   std::filesystem::path file_;
   std::atomic<std::shared_ptr<const Config>> config_;
+  std::vector<std::shared_ptr<const Config>> replaced_;
   std::vector<std::shared_ptr<client_tls::CurrentPolicies>> policies_;  // of each listener
 };
 
