@@ -126,6 +126,8 @@ TEST_CASE("current policies: a handshake that is abandoned keeps nothing of its 
   static CurrentPolicies* reloading = nullptr;
   static Freed* seen = nullptr;
   static std::size_t seen_freed = 0;
+  PolicyServer first{Mechanism::ticket12, make_policies({{"a.test", make_policy(asking())}})};
+  REQUIRE(Pair{first, ClientOptions{}}.done());  // the library's own index is the lower one, and is freed first
   // Another thread reloads, just after the library's own data has been freed.
   static const int index =
       SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, [](void*, void*, CRYPTO_EX_DATA*, int, long, void*) {
