@@ -161,11 +161,22 @@ class KnownLists {
   std::vector<std::weak_ptr<const RevocationList>> lists_;
 };
 
+// What was not decoded from its bytes has no scope for OpenSSL, and what the host has it may change.
+Result<X509CrlPtr> decode_again(const X509_CRL* crl) noexcept {
+  const auto copy = [crl] { return X509CrlPtr(X509_CRL_dup(const_cast<X509_CRL*>(crl))); };
+  auto list = copy();
+  if (list) return list;
+  if (!memory_is_there()) return failure(Errc::out_of_memory, "out of memory");
+  list = copy();
+  if (!list) return failure(Errc::invalid_argument, "crls: it does not decode");  // OpenSSL 4.0 is stricter here
+  return list;
+}
+
 Result<RevocationListPtr> share(const X509_CRL* crl) {
   if (auto known = KnownLists::get().find(crl)) return known;
-  // What was not decoded from its bytes has no scope for OpenSSL, and what the host has it may change.
-  X509CrlPtr copy{X509_CRL_dup(const_cast<X509_CRL*>(crl))};
-  if (!copy) return openssl_failure("crls: it cannot be copied");
+  auto decoded = decode_again(crl);
+  if (!decoded) return decoded.error();
+  X509CrlPtr copy = *std::move(decoded);
   if (auto known = KnownLists::get().find(copy.get())) return known;
   auto list = read(std::move(copy));
   if (list) KnownLists::get().add(*list);

@@ -74,6 +74,7 @@ ClientAuthPolicy::Digest digest_by(Lists lists) {
   return make_policy(with(std::move(lists)))->digest();
 }
 
+constexpr std::string_view does_not_decode = "crls: it does not decode";
 constexpr const char* delta = "crls: it is not whole: a delta list, which says only what has changed";
 
 }  // namespace
@@ -117,8 +118,12 @@ TEST_CASE("revocation list: one that is not whole is refused by name, wherever i
   for (const Row& row : rows) {
     CAPTURE(row.message);
     const auto bad = [&row] { return list_with(row.extensions, row.entry_extensions); };
-    CHECK(error_of(lists_of(bad())) == Error{Errc::invalid_argument, 1, row.message});
-    CHECK(error_of(lists_of(issue_list(ca(), {}), bad())) == Error{Errc::invalid_argument, 2, row.message});
+    // What is malformed OpenSSL 4.0 does not decode at all.
+    const Error error = error_of(lists_of(bad()));
+    const bool undecoded = std::string_view(row.message).ends_with("malformed") && error.message == does_not_decode;
+    const std::string_view message = undecoded ? does_not_decode : row.message;
+    CHECK(error == Error{Errc::invalid_argument, 1, message});
+    CHECK(error_of(lists_of(issue_list(ca(), {}), bad())) == Error{Errc::invalid_argument, 2, message});
     CHECK(error_of(lists_of(bad(), issue_list(ca(), {}))).position == 1);
   }
 }
