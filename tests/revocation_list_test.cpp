@@ -118,10 +118,12 @@ TEST_CASE("revocation list: one that is not whole is refused by name, wherever i
   for (const Row& row : rows) {
     CAPTURE(row.message);
     const auto bad = [&row] { return list_with(row.extensions, row.entry_extensions); };
-    // What is malformed OpenSSL 4.0 does not decode at all.
+    // OpenSSL 4.0 does not even decode what is malformed, or names a certificate issuer where it cannot.
     const Error error = error_of(lists_of(bad()));
-    const bool undecoded = std::string_view(row.message).ends_with("malformed") && error.message == does_not_decode;
-    const std::string_view message = undecoded ? does_not_decode : row.message;
+    const std::string_view named = row.message;
+    const bool may_not_decode =
+        named.ends_with("malformed") || named.find("certificate issuer") != std::string_view::npos;
+    const std::string_view message = may_not_decode && error.message == does_not_decode ? does_not_decode : named;
     CHECK(error == Error{Errc::invalid_argument, 1, message});
     CHECK(error_of(lists_of(issue_list(ca(), {}), bad())) == Error{Errc::invalid_argument, 2, message});
     CHECK(error_of(lists_of(bad(), issue_list(ca(), {}))).position == 1);
