@@ -114,9 +114,15 @@ Result<void> check_anchor(X509* anchor, const PolicyOptions& options, std::size_
   if (X509_get0_trust_objects(anchor) != nullptr || X509_get0_reject_objects(anchor) != nullptr) {
     return check(false, "anchors: it has trust settings of its own, and a policy alone says what is trusted", position);
   }
-  std::string_view fault = fault_of(anchor, options);
-  if (fault.empty()) fault = fault_of_use(anchor, options);
-  if (!fault.empty() && ran_out_of_memory()) return failure(Errc::out_of_memory, "out of memory");
+  const auto find_fault = [&] {
+    const std::string_view fault = fault_of(anchor, options);
+    return fault.empty() ? fault_of_use(anchor, options) : fault;
+  };
+  std::string_view fault = find_fault();
+  if (!fault.empty() && (ran_out_of_memory() || !memory_is_there())) {
+    return failure(Errc::out_of_memory, "out of memory");
+  }
+  if (!fault.empty()) fault = find_fault();  // it may have been for want of memory, without a word
   return check(fault.empty(), fault, position);
 }
 
@@ -167,10 +173,10 @@ Result<void> check_names(const PolicyOptions& options) {
   });
   for (std::size_t first = 0; first < all.size(); ++first) {
     for (std::size_t other = first + 1; other < all.size() && !before(all[first], all[other]); ++other) {
-      if (!can_be_told_apart(all[first].certificate, all[other].certificate)) {
-        if (ran_out_of_memory()) return failure(Errc::out_of_memory, "out of memory");
-        return same_name(all[first], all[other]);
-      }
+      X509* const certificates[] = {all[first].certificate, all[other].certificate};
+      if (can_be_told_apart(certificates[0], certificates[1])) continue;
+      if (ran_out_of_memory() || !memory_is_there()) return failure(Errc::out_of_memory, "out of memory");
+      if (!can_be_told_apart(certificates[0], certificates[1])) return same_name(all[first], all[other]);
     }
   }
   return {};

@@ -21,14 +21,23 @@ Error refusal(std::string_view message) noexcept {
   return failure(Errc::invalid_argument, message);
 }
 
-// An extension, decoded; null where there is none. It must not stand twice.
+// An extension, decoded by one of OpenSSL's get_ext_d2i functions; null where there is none. It must not stand twice.
+// What does not decode is tried once more: it may have been for want of memory, of which not every version says a word.
+template <class Pointer, class Decode>
+Result<Pointer> decode_extension(Decode decode, std::string_view undecodable) noexcept {
+  for (const bool again : {false, true}) {
+    int found = 0;
+    Pointer value{static_cast<typename Pointer::pointer>(decode(&found))};
+    if (value || found == -1) return value;
+    if (!again && !memory_is_there()) return failure(Errc::out_of_memory, "out of memory");
+  }
+  return refusal(undecodable);
+}
+
 template <class Pointer>
 Result<Pointer> decode_extension(const X509_CRL* crl, int nid, std::string_view undecodable) noexcept {
-  int found = 0;
-  Pointer value{static_cast<typename Pointer::pointer>(X509_CRL_get_ext_d2i(crl, nid, &found, nullptr))};
-  if (value || found == -1) return value;
-  if (ran_out_of_memory()) return failure(Errc::out_of_memory, "out of memory");
-  return refusal(undecodable);
+  return decode_extension<Pointer>([=](int* found) { return X509_CRL_get_ext_d2i(crl, nid, found, nullptr); },
+                                   undecodable);
 }
 
 // Extensions that OpenSSL does not know: none may be critical.
@@ -74,13 +83,10 @@ Result<void> check_extensions(const X509_CRL* crl) noexcept {
 }
 
 Result<void> check_reason(const X509_REVOKED* entry) noexcept {
-  int found = 0;
-  const ReasonPtr reason{
-      static_cast<ASN1_ENUMERATED*>(X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, &found, nullptr))};
-  if (!reason && found == -1) return {};
-  if (!reason && ran_out_of_memory()) return failure(Errc::out_of_memory, "out of memory");
-  if (!reason) return refusal("crls: an entry's reason is malformed");
-  if (ASN1_ENUMERATED_get(reason.get()) != CRL_REASON_REMOVE_FROM_CRL) return {};
+  const auto decode = [entry](int* found) { return X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, found, nullptr); };
+  const auto reason = decode_extension<ReasonPtr>(decode, "crls: an entry's reason is malformed");
+  if (!reason) return reason.error();
+  if (*reason == nullptr || ASN1_ENUMERATED_get(reason->get()) != CRL_REASON_REMOVE_FROM_CRL) return {};
   return refusal("crls: an entry says \"remove from CRL\", which only a delta list can");
 }
 
