@@ -161,6 +161,14 @@ Error same_name(const Given& first, const Given& second) noexcept {
                  second.position, first.position);
 }
 
+Result<void> check_apart(const Given& first, const Given& second) noexcept {
+  if (can_be_told_apart(first.certificate, second.certificate)) return {};
+  if (ran_out_of_memory() || !memory_is_there()) return failure(Errc::out_of_memory, "out of memory");
+  // It may have been for want of memory, without a word.
+  if (can_be_told_apart(first.certificate, second.certificate)) return {};
+  return same_name(first, second);
+}
+
 // OpenSSL would take the first of those of one name alone, and leave out whom the others name.
 Result<void> check_names(const PolicyOptions& options) {
   auto all = all_given(options);
@@ -173,10 +181,7 @@ Result<void> check_names(const PolicyOptions& options) {
   });
   for (std::size_t first = 0; first < all.size(); ++first) {
     for (std::size_t other = first + 1; other < all.size() && !before(all[first], all[other]); ++other) {
-      X509* const certificates[] = {all[first].certificate, all[other].certificate};
-      if (can_be_told_apart(certificates[0], certificates[1])) continue;
-      if (ran_out_of_memory() || !memory_is_there()) return failure(Errc::out_of_memory, "out of memory");
-      if (!can_be_told_apart(certificates[0], certificates[1])) return same_name(all[first], all[other]);
+      if (auto valid = check_apart(all[first], all[other]); !valid) return valid;
     }
   }
   return {};
